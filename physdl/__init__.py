@@ -1,0 +1,3 @@
+"""physdl: differentiable statistical mechanics in JAX."""
+
+__version__ = "0.1.0"
