@@ -285,3 +285,11 @@ def labels(space: Finite | Product, x: Float[Array, "n c"]) -> Int[Array, " n"]:
     points = jnp.asarray(space.padded(x.shape[0]), dtype=x.dtype)
     distance = jnp.sum((points - x[:, None, :]) ** 2, axis=-1)
     return jnp.argmin(distance, axis=-1)
+
+
+def without(space: Space, sites: NDArray[np.int_]) -> Space:
+    """The space of the sites that remain when ``sites`` are removed."""
+    if not isinstance(space, Product):
+        return space
+    removed = set(np.asarray(sites).tolist())
+    return product([s for i, s in enumerate(space.spaces) if i not in removed])

@@ -1,0 +1,54 @@
+r"""Sums of exponentials that neither overflow nor lose their derivatives.
+
+Partition functions are sums of weights whose logarithms are extensive, so they are kept as
+logarithms. Two rules are used everywhere: a sum is taken relative to its largest term,
+
+    log sum_i exp(a_i) = m + log sum_i exp(a_i - m),        m = max_i a_i,
+
+and a sum without any term, or with weights that are all zero, is exactly ``-inf`` with derivative
+zero. ``jax.nn.logsumexp`` has the first property but returns NaN derivatives in the second case,
+which hard constraints produce.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+__all__ = ["log_or_zero", "logsumexp", "rescale"]
+
+
+def log_or_zero(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """log x for x >= 0: ``-inf`` with zero derivative where x is zero."""
+    positive = x > 0
+    return jnp.where(positive, jnp.log(jnp.where(positive, x, 1)), -jnp.inf)
+
+
+def logsumexp(
+    a: Float[Array, "..."], axis: int | Sequence[int] | None = None
+) -> Float[Array, "..."]:
+    """log sum exp(a) over ``axis``; ``-inf`` with zero derivative where every a is ``-inf``.
+
+    >>> float(logsumexp(jnp.array([-jnp.inf, -jnp.inf])))
+    -inf
+    >>> jax.grad(logsumexp)(jnp.array([-jnp.inf, -jnp.inf])).tolist()
+    [0.0, 0.0]
+    """
+    axes = tuple(range(a.ndim)) if axis is None else axis
+    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    largest = jax.lax.stop_gradient(jnp.max(a, axis=axes, keepdims=True, initial=-jnp.inf))
+    shift = jnp.where(jnp.isfinite(largest), largest, 0)
+    total = jnp.sum(jnp.exp(a - shift), axis=axes)
+    return log_or_zero(total) + jnp.squeeze(shift, axis=axes)
+
+
+def rescale(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, ""]]:
+    """x divided by its largest absolute value s, and log s.
+
+    The scale carries no derivative: in ``log f(x / s) + log s`` it cancels exactly for a
+    homogeneous f. An array of zeros is returned as it is, with log s = 0.
+    """
+    s = jax.lax.stop_gradient(jnp.max(jnp.abs(x), initial=0.0))
+    s = jnp.where(s > 0, s, 1)
+    return x / s, jnp.log(s)

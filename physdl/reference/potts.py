@@ -1,0 +1,173 @@
+r"""The q-state Potts model in two dimensions: where it is critical, and what is known there.
+
+Duality maps the square lattice to itself, the triangular to the honeycomb lattice and back, through
+:math:`(e^K - 1)(e^{K^*} - 1) = q`; with the star-triangle relation it fixes all three critical
+couplings. In :math:`v = e^K - 1`:
+
+| lattice | critical condition |
+|---|---|
+| square | v^2 = q |
+| triangular | v^3 + 3 v^2 = q |
+| honeycomb | v^3 - 3 q v - q^2 = 0 |
+
+Convention: H = -K sum over bonds of delta_{ss'}, ferromagnetic, energies in units of J per site. The
+Ising coupling is half the Potts coupling at q = 2. Consequence: the transition is continuous for
+q <= 4 and of first order above, with Baxter's latent heat; at a first-order transition the mean of
+the two phases' energies stays on the dual line. Here numbers, not traced values: floats.
+"""
+
+import math
+
+from physdl.errors import SettingError
+
+__all__ = [
+    "potts_critical_energy",
+    "potts_critical_log_z",
+    "potts_dual_coupling",
+    "potts_honeycomb_critical_coupling",
+    "potts_latent_heat",
+    "potts_square_critical_coupling",
+    "potts_triangular_critical_coupling",
+]
+
+
+def _states(q: float) -> float:
+    if not 1 <= q < math.inf:
+        raise SettingError(f"q must be a number of at least 1, got {q!r}: give a number of states.")
+    return float(q)
+
+
+def potts_dual_coupling(coupling: float, q: float) -> float:
+    r"""The dual coupling: :math:`(e^K - 1)(e^{K^*} - 1) = q`.
+
+    Args:
+      coupling: K > 0.
+      q: number of states, a real number of at least 1.
+
+    Raises:
+      SettingError: the coupling is not positive or q is below 1.
+
+    Source: R. B. Potts, Proc. Camb. Phil. Soc. 48, 106 (1952).
+
+    >>> k = potts_dual_coupling(0.7, 3)
+    >>> print(f"{potts_dual_coupling(k, 3):.12f}")
+    0.700000000000
+    """
+    states = _states(q)
+    if not coupling > 0:
+        raise SettingError(
+            f"coupling must be positive, got {coupling!r}: only a ferromagnet has a dual one."
+        )
+    return math.log1p(states / math.expm1(coupling))
+
+
+def potts_square_critical_coupling(q: float) -> float:
+    r"""Critical coupling on the square lattice, ln(1 + sqrt q).
+
+    Args:
+      q: number of states, a real number of at least 1 (q = 1: bond percolation).
+
+    Raises:
+      SettingError: q is below 1.
+
+    Source: R. B. Potts, Proc. Camb. Phil. Soc. 48, 106 (1952); R. J. Baxter, J. Phys. C 6, L445
+    (1973).
+
+    >>> potts_square_critical_coupling(3)
+    1.005052538742381
+    """
+    return math.log1p(math.sqrt(_states(q)))
+
+
+def potts_triangular_critical_coupling(q: float) -> float:
+    r"""Critical coupling on the triangular lattice: v^3 + 3v^2 = q, v = e^K - 1.
+
+    The root in closed form: v = 2 cos(arccos(q/2 - 1)/3) - 1, with cosh for q > 4.
+
+    Args:
+      q: number of states, a real number of at least 1.
+
+    Raises:
+      SettingError: q is below 1.
+
+    Source: R. J. Baxter, H. N. V. Temperley and S. E. Ashley, Proc. R. Soc. Lond. A 358, 535
+    (1978).
+
+    >>> print(f"{potts_triangular_critical_coupling(2):.12f} {math.log(3) / 2:.12f}")
+    0.549306144334 0.549306144334
+    """
+    x = _states(q) / 2 - 1
+    e_k = 2 * (math.cos(math.acos(x) / 3) if x <= 1 else math.cosh(math.acosh(x) / 3))
+    return math.log(e_k)
+
+
+def potts_honeycomb_critical_coupling(q: float) -> float:
+    r"""Critical coupling on the honeycomb lattice: v^3 - 3qv - q^2 = 0, v = e^K - 1.
+
+    The dual of the triangular one.
+
+    Args:
+      q: number of states, a real number of at least 1.
+
+    Raises:
+      SettingError: q is below 1.
+
+    Source: R. J. Baxter, H. N. V. Temperley and S. E. Ashley, Proc. R. Soc. Lond. A 358, 535
+    (1978).
+
+    >>> print(f"{potts_honeycomb_critical_coupling(2):.12f} {math.log(2 + math.sqrt(3)):.12f}")
+    1.316957896925 1.316957896925
+    """
+    return potts_dual_coupling(potts_triangular_critical_coupling(q), q)
+
+
+def potts_critical_energy(q: float) -> float:
+    r"""Energy per site on the square lattice at the critical coupling, -(1 + 1/sqrt q).
+
+    By duality. For q > 4 it is the mean of the energies of the two coexisting phases.
+
+    Args:
+      q: number of states, a real number of at least 1.
+
+    Returns:
+      The energy in units of J; two bonds for each site.
+
+    Raises:
+      SettingError: q is below 1.
+
+    Source: R. B. Potts, Proc. Camb. Phil. Soc. 48, 106 (1952); R. J. Baxter, J. Phys. C 6, L445
+    (1973).
+
+    >>> print(f"{potts_critical_energy(4):.1f}")
+    -1.5
+    """
+    return -(1 + 1 / math.sqrt(_states(q)))
+
+
+def potts_latent_heat(q: float) -> float:
+    r"""Latent heat of the square lattice, in units of J per site; 0 for q <= 4 (continuous).
+
+    .. math:: L = 2(1 + q^{-1/2})\tanh\tfrac\Theta2\prod_{n\ge1}\tanh^2 n\Theta,
+              \qquad 2\cosh\Theta = \sqrt q.
+
+    Args:
+      q: number of states, a real number of at least 1.
+
+    Returns:
+      The jump of the energy per site, hot minus cold.
+
+    Raises:
+      SettingError: q is below 1.
+
+    Source: R. J. Baxter, J. Phys. C 6, L445 (1973).
+
+    >>> print(f"{potts_latent_heat(3)} {potts_latent_heat(10):.5f}")
+    0.0 0.69605
+    """
+    states = _states(q)
+    if states <= 4:
+        return 0.0
+    theta = math.acosh(math.sqrt(states) / 2)
+    n_factors = math.ceil(20 / theta)
+    log_product = sum(math.log(math.tanh(n * theta)) for n in range(1, n_factors + 1))
+    return 2 * (1 + states**-0.5) * math.tanh(theta / 2) * math.exp(2 * log_product)
