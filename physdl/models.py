@@ -18,12 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
-from numpy.typing import NDArray
 
 from physdl.errors import SettingError, ShapeError
 from physdl.hamiltonian import Dense, Hamiltonian, Sites, Stencil, Term
 from physdl.lattices import Lattice
-from physdl.pytree import Table
+from physdl.pytree import IntArray, Table
 from physdl.spaces import BINARY, LINE, SPIN, Finite, Line, finite, product, sphere, spin
 from physdl.spaces import clock as clock_space
 from physdl.spaces import potts as potts_space
@@ -87,7 +86,7 @@ def _check_coupling(c: Array, shapes: tuple[tuple[int, ...], ...]) -> None:
         )
 
 
-def _dot(n_components: int) -> NDArray[np.int_]:
+def _dot(n_components: int) -> IntArray:
     a = np.arange(n_components)
     return np.stack([np.stack([0 * a, a], 1), np.stack([0 * a + 1, a], 1)], axis=1)
 
@@ -281,12 +280,12 @@ def ashkin_teller(
     -7.5
     """
     space = finite([[a, b] for a in (-1, 1) for b in (-1, 1)], name="SPIN x SPIN")
-    one = lambda a: np.array([[[0, a], [1, a]]])
+    one, other = (np.array([[[0, a], [1, a]]]) for a in (0, 1))
     four = np.array([[[0, 0], [0, 1], [1, 0], [1, 1]]])
     tau = coupling if coupling_tau is None else coupling_tau
     terms = {
-        "bond_sigma": _bond_term(lattice, -jnp.asarray(coupling), one(0), 2),
-        "bond_tau": _bond_term(lattice, -jnp.asarray(tau), one(1), 2),
+        "bond_sigma": _bond_term(lattice, -jnp.asarray(coupling), one, 2),
+        "bond_tau": _bond_term(lattice, -jnp.asarray(tau), other, 2),
         "four_spin": _bond_term(lattice, -jnp.asarray(four_spin), four, 2),
     }
     return Hamiltonian(terms, space=space, shape=lattice.shape)

@@ -10,15 +10,16 @@ structure share one compilation.
 """
 
 import dataclasses
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeAlias, TypeVar, dataclass_transform
 
 import jax
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Table", "is_traced", "module", "static"]
+__all__ = ["IntArray", "Table", "is_traced", "module", "static"]
 
 T = TypeVar("T")
+IntArray: TypeAlias = NDArray[np.integer[Any]]
 
 
 def static(**kwargs: Any) -> Any:

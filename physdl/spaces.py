@@ -31,7 +31,7 @@ from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
 from physdl.errors import SettingError, SpaceError
-from physdl.pytree import module, static
+from physdl.pytree import IntArray, module, static
 
 __all__ = [
     "BINARY",
@@ -287,7 +287,7 @@ def labels(space: Finite | Product, x: Float[Array, "n c"]) -> Int[Array, " n"]:
     return jnp.argmin(distance, axis=-1)
 
 
-def without(space: Space, sites: NDArray[np.int_]) -> Space:
+def without(space: Space, sites: IntArray) -> Space:
     """The space of the sites that remain when ``sites`` are removed."""
     if not isinstance(space, Product):
         return space

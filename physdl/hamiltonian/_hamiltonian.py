@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
-from numpy.typing import NDArray
 
 from physdl.errors import PhysdlError, ShapeError, SpaceError, SupportError
 from physdl.hamiltonian import factors, polynomial
@@ -22,7 +21,7 @@ from physdl.hamiltonian.condition import condition
 from physdl.hamiltonian.factors import Term, require_finite
 from physdl.hamiltonian.marginalise import marginalise
 from physdl.hamiltonian.potential import Potential
-from physdl.pytree import is_traced, module, static
+from physdl.pytree import IntArray, is_traced, module, static
 from physdl.spaces import Finite, Line, Product, Space, Sphere, without
 
 __all__ = ["Hamiltonian", "conditional_energies"]
@@ -254,11 +253,11 @@ class Hamiltonian:
         terms = {n: t.gauged(flips, self.shape, self.space) for n, t in self.terms.items()}
         return Hamiltonian(terms, space=self.space, shape=self.shape)
 
-    def _on_rest(self, terms: dict[str, Term], removed: NDArray[np.int_]) -> "Hamiltonian":
+    def _on_rest(self, terms: dict[str, Term], removed: IntArray) -> "Hamiltonian":
         rest = (self.n_sites - len(removed),)
         return Hamiltonian(terms, space=without(self.space, removed), shape=rest)
 
-    def _sites(self, sites: ArrayLike | list[int]) -> NDArray[np.int_]:
+    def _sites(self, sites: ArrayLike | list[int]) -> IntArray:
         given = np.asarray(sites)
         index = given.reshape(-1).astype(int)
         if given.size and (
@@ -292,12 +291,13 @@ class Hamiltonian:
 
 def _alike(a: Term, b: Term) -> bool:
     shapes = [[leaf.shape for leaf in jax.tree.leaves(t)] for t in (a, b)]
-    return bool(jax.tree.structure(a) == jax.tree.structure(b) and shapes[0] == shapes[1])
+    structures: list[object] = [jax.tree.structure(t) for t in (a, b)]
+    return structures[0] == structures[1] and shapes[0] == shapes[1]
 
 
 def _is_even(space: Finite) -> bool:
-    rows = lambda points: {tuple(np.round(p, 12) + 0.0) for p in points}
-    return rows(space.array) == rows(-space.array)
+    points = {tuple(np.round(p, 12) + 0.0) for p in space.array}
+    return points == {tuple(np.round(-p, 12) + 0.0) for p in space.array}
 
 
 def conditional_energies(

@@ -1,25 +1,23 @@
 """Fixing some sites: the Hamiltonian of the rest, given their values."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
-from physdl.hamiltonian.dense import Dense
 from physdl.hamiltonian.factors import Term
 from physdl.hamiltonian.potential import Potential
 from physdl.hamiltonian.sites import Sites
-from physdl.hamiltonian.stencil import Stencil
-from physdl.pytree import Table
+from physdl.pytree import IntArray, Table
 from physdl.spaces import Finite, Product, Space, labels
 
 __all__ = ["condition", "renumbered"]
 
 
-def renumbered(n_sites: int, removed: NDArray[np.int_]) -> NDArray[np.int_]:
+def renumbered(n_sites: int, removed: IntArray) -> IntArray:
     """New number of every site when some are removed, -1 for those."""
     kept = np.ones(n_sites, dtype=bool)
     kept[removed] = False
@@ -30,7 +28,7 @@ def condition(
     terms: Mapping[str, Term],
     space: Space,
     shape: tuple[int, ...],
-    sites: NDArray[np.int_],
+    sites: IntArray,
     values: Float[Array, "m c"],
 ) -> dict[str, Term]:
     """The terms on the remaining sites, renumbered in ascending order.
@@ -43,12 +41,12 @@ def condition(
     x = jnp.zeros((n_sites, space.n_components), values.dtype).at[sites].set(values)
     out: dict[str, Term] = {}
     for name, term in terms.items():
+        parts: Sequence[Term]
         if isinstance(term, Potential):
             assert isinstance(space, Finite | Product)
             parts = _potential(term, new, labels(space, x))
         else:
-            plain = term.to_sites(shape, space) if isinstance(term, Stencil | Dense) else term
-            parts = _sites(plain, new, x)
+            parts = _sites(term.to_sites(shape, space), new, x)
         for part in parts:
             out[_free_name(name, out)] = part
     return out
@@ -59,38 +57,41 @@ def _free_name(name: str, taken: Mapping[str, Term]) -> str:
     return next(c for c in candidates if c not in taken)
 
 
-def _by_mask(fixed: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], NDArray[np.int_]]]:
+def _by_mask(fixed: NDArray[np.bool_]) -> list[tuple[NDArray[np.bool_], IntArray]]:
     """The distinct rows of a mask, each with the rows that have it."""
     kinds, inverse = np.unique(fixed, axis=0, return_inverse=True)
     return [(kind, np.flatnonzero(inverse.reshape(-1) == i)) for i, kind in enumerate(kinds)]
 
 
-def _sites(term: Sites, new: NDArray[np.int_], x: Float[Array, "n c"]) -> list[Sites]:
+def _sites(term: Sites, new: IntArray, x: Float[Array, "n c"]) -> list[Sites]:
     c = x.shape[1]
     touched = np.any(new[term.rows // c] < 0, axis=1)
     coefficient = jnp.broadcast_to(term.coefficient, touched.shape)
-    move = lambda table: new[table // c] * c + table % c
+
+    def moved(table: IntArray) -> Table:
+        return Table(new[table // c] * c + table % c)
+
     out: list[Sites] = []
     if not touched.all():
         kept = np.flatnonzero(~touched)
         own = term.coefficient if term.coefficient.ndim == 0 else coefficient[kept]
-        out.append(Sites(own, Table(move(term.table.array[kept]))))
+        out.append(Sites(own, moved(term.table.array[kept])))
     if not touched.any():
         return out
     flat = Sites(coefficient[touched], Table(term.table.array[touched])).flattened()
     table = flat.table.array
-    found: dict[int, list[tuple[Array, NDArray[np.int_]]]] = {}
+    found: dict[int, list[tuple[Array, IntArray]]] = {}
     for fixed, which in _by_mask(new[table // c] < 0):
         factor = jnp.prod(x.reshape(-1)[table[which][:, fixed]], axis=1)
-        entry = (flat.coefficient[which] * factor, move(table[which][:, ~fixed]))
+        entry = (flat.coefficient[which] * factor, table[which][:, ~fixed])
         found.setdefault(int(fixed.sum()), []).append(entry)
     for entries in (found[n_fixed] for n_fixed in sorted(found)):
         value = jnp.concatenate([v for v, _ in entries])
-        out.append(Sites(value, Table(np.concatenate([t for _, t in entries]))))
+        out.append(Sites(value, moved(np.concatenate([t for _, t in entries]))))
     return out
 
 
-def _potential(term: Potential, new: NDArray[np.int_], label: Array) -> list[Potential]:
+def _potential(term: Potential, new: IntArray, label: Array) -> list[Potential]:
     sites, tables = term.sites.array, term.batched
     out: list[Potential] = []
     for fixed, rows in _by_mask(new[sites] < 0):

@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
-from numpy.typing import NDArray
 
 from physdl.errors import ShapeError, SupportError
 from physdl.hamiltonian.sites import Sites
-from physdl.pytree import Table, module, static
+from physdl.pytree import IntArray, Table, module, static
 from physdl.spaces import Space
 
 __all__ = ["Dense"]
@@ -101,7 +100,8 @@ class Dense:
             field = field.at[column : column + columns].add(c.T @ v[row : row + rows])
         own = points[sites]
         linear = jnp.sum(own * field[sites][:, None, :], axis=-1)
-        return linear + 0.5 * diagonal[sites] * jnp.sum(own**2, axis=-1)
+        energies: Array = linear + 0.5 * diagonal[sites] * jnp.sum(own**2, axis=-1)
+        return energies
 
     def scaled(self, beta: Float[Array, ""]) -> "Dense":
         """The term times a number."""
@@ -122,7 +122,7 @@ class Dense:
             return Sites(coefficient, Table(pairs))
         return Sites(coefficient, Table(pairs[:, None, :] * len(a) + a[:, None]))
 
-    def gauged(self, signs: NDArray[np.int_], shape: tuple[int, ...], space: Space) -> "Dense":
+    def gauged(self, signs: IntArray, shape: tuple[int, ...], space: Space) -> "Dense":
         """The term after x_i -> signs_i x_i."""
         row, column = self.blocks or (0, 0)
         rows, columns = self.coefficient.shape

@@ -19,7 +19,7 @@ from physdl.hamiltonian.dense import Dense
 from physdl.hamiltonian.potential import Potential, finite_spaces
 from physdl.hamiltonian.sites import Sites
 from physdl.hamiltonian.stencil import Stencil
-from physdl.pytree import Table
+from physdl.pytree import IntArray, Table
 from physdl.spaces import Finite, Product, Space
 
 __all__ = ["MonomialGroup", "Term", "monomial_groups", "potentials", "require_finite"]
@@ -38,8 +38,8 @@ class MonomialGroup:
       table: the monomial's value for every state, [q_1, ..., q_k].
     """
 
-    rows: NDArray[np.int_]
-    scopes: NDArray[np.int_]
+    rows: IntArray
+    scopes: IntArray
     spaces: tuple[Finite, ...]
     table: NDArray[np.float64]
 
@@ -83,7 +83,7 @@ def monomial_groups(term: Sites, space: Finite | Product) -> list[MonomialGroup]
 
 
 def _monomial_table(
-    spaces: tuple[Finite, ...], rank: NDArray[np.int_], components: NDArray[np.int_]
+    spaces: tuple[Finite, ...], rank: IntArray, components: IntArray
 ) -> NDArray[np.float64]:
     total = np.zeros([s.n_states for s in spaces])
     for axes, parts in zip(rank, components.reshape(rank.shape), strict=True):
@@ -104,7 +104,7 @@ def potentials(
       SpaceError: the space is not finite.
     """
     finite = require_finite(space, "writing a Hamiltonian as energy tables")
-    found: dict[tuple[int, ...], list[tuple[NDArray[np.int_], Array]]] = {}
+    found: dict[tuple[int, ...], list[tuple[IntArray, Array]]] = {}
     for term in terms.values():
         for scopes, tables in _tables(term, finite, shape):
             found.setdefault(tables.shape[1:], []).append((scopes, tables))
@@ -113,7 +113,7 @@ def potentials(
 
 def _tables(
     term: Term, space: Finite | Product, shape: tuple[int, ...]
-) -> Iterable[tuple[NDArray[np.int_], Array]]:
+) -> Iterable[tuple[IntArray, Array]]:
     if isinstance(term, Potential):
         sites, tables = term.sites.array, term.batched
         order = np.argsort(sites, axis=1)
@@ -131,7 +131,7 @@ def _tables(
         yield group.scopes, c.reshape(-1, *(1,) * table.ndim) * table[None]
 
 
-def _merged(entries: list[tuple[NDArray[np.int_], Array]]) -> Potential:
+def _merged(entries: list[tuple[IntArray, Array]]) -> Potential:
     scopes = np.concatenate([s for s, _ in entries])
     tables = jnp.concatenate([t for _, t in entries])
     if scopes.shape[1] == 0:

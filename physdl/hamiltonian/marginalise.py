@@ -10,25 +10,22 @@ together. This is decimation, and with the hidden units of a Boltzmann machine i
 energy of the visible ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from physdl.errors import TooLargeError
 from physdl.hamiltonian.condition import renumbered
-from physdl.hamiltonian.dense import Dense
 from physdl.hamiltonian.factors import Term, potentials, require_finite
 from physdl.hamiltonian.potential import Potential
 from physdl.hamiltonian.sites import Sites
-from physdl.hamiltonian.stencil import Stencil
 from physdl.numerics import logsumexp
-from physdl.pytree import Table
+from physdl.pytree import IntArray, Table
 from physdl.spaces import Space, without
 
 __all__ = ["marginalise"]
@@ -37,14 +34,14 @@ MAX_TABLE = 2**24
 
 
 def marginalise(
-    terms: Mapping[str, Term], space: Space, shape: tuple[int, ...], sites: NDArray[np.int_]
+    terms: Mapping[str, Term], space: Space, shape: tuple[int, ...], sites: IntArray
 ) -> dict[str, Term]:
     """The terms of the effective Hamiltonian on the remaining sites, renumbered."""
     require_finite(space, "marginalising exactly")
     n_sites = int(np.prod(shape))
     new = renumbered(n_sites, sites)
     untouched, touched = _split(terms, space, shape, new)
-    found: dict[tuple[int, ...], list[tuple[NDArray[np.int_], Array]]] = {}
+    found: dict[tuple[int, ...], list[tuple[IntArray, Array]]] = {}
     for scope, table in _summed_clusters(potentials(touched, space, shape), new):
         found.setdefault(table.shape[1:], []).append((new[scope], table))
     marginal = [
@@ -53,12 +50,14 @@ def marginalise(
     ]
     constrained = any(isinstance(t, Potential) for t in touched.values())
     remaining = without(space, sites)
-    parts = marginal if constrained else [s for p in marginal for s in p.to_polynomial(remaining)]
+    parts: Sequence[Term] = marginal
+    if not constrained:
+        parts = [s for p in marginal for s in p.to_polynomial(remaining)]
     return {**untouched, **{f"marginal_{i}": part for i, part in enumerate(parts)}}
 
 
 def _split(
-    terms: Mapping[str, Term], space: Space, shape: tuple[int, ...], new: NDArray[np.int_]
+    terms: Mapping[str, Term], space: Space, shape: tuple[int, ...], new: IntArray
 ) -> tuple[dict[str, Term], dict[str, Term]]:
     """Rows that avoid the summed sites (renumbered), and rows that touch them."""
     untouched: dict[str, Term] = {}
@@ -73,15 +72,15 @@ def _split(
                     numbers = new[sites[rows]] if out is untouched else sites[rows]
                     out[name] = Potential(table, Table(numbers))
             continue
-        plain = term.to_sites(shape, space) if isinstance(term, Stencil | Dense) else term
-        c, table = space.n_components, plain.table.array
+        plain = term.to_sites(shape, space)
+        c, variables = space.n_components, plain.table.array
         inside = np.any(new[plain.rows // c] < 0, axis=1)
         for rows, out in ((~inside, untouched), (inside, touched)):
             if rows.any():
                 value = (
                     plain.coefficient if plain.coefficient.ndim == 0 else plain.coefficient[rows]
                 )
-                own = table[rows]
+                own = variables[rows]
                 moved = new[own // c] * c + own % c if out is untouched else own
                 out[name] = Sites(value, Table(moved))
     return untouched, touched
@@ -95,12 +94,10 @@ class _Factor:
     table: Array
 
 
-def _summed_clusters(
-    tables: tuple[Potential, ...], new: NDArray[np.int_]
-) -> list[tuple[NDArray[np.int_], Array]]:
+def _summed_clusters(tables: tuple[Potential, ...], new: IntArray) -> list[tuple[IntArray, Array]]:
     """Scope [n, b] and table [n, ...] of what is left of each kind of cluster."""
     members = _clusters(tables, new)
-    kinds: dict[object, list[tuple[NDArray[np.int_], list[tuple[int, int]]]]] = {}
+    kinds: dict[object, list[tuple[IntArray, list[tuple[int, int]]]]] = {}
     for rows in members:
         own = np.unique(np.concatenate([tables[p].sites.array[r] for p, r in rows]))
         local = [
@@ -123,7 +120,7 @@ def _summed_clusters(
     return out
 
 
-def _clusters(tables: tuple[Potential, ...], new: NDArray[np.int_]) -> list[list[tuple[int, int]]]:
+def _clusters(tables: tuple[Potential, ...], new: IntArray) -> list[list[tuple[int, int]]]:
     """The (potential, row) pairs of each connected cluster of summed sites."""
     entries = [(p, r) for p, t in enumerate(tables) for r in range(len(t.sites.array))]
     scopes = [tables[p].sites.array[r] for p, r in entries]

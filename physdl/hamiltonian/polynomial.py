@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
-from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -14,12 +13,12 @@ from physdl.hamiltonian.factors import Term, monomial_groups
 from physdl.hamiltonian.potential import Potential
 from physdl.hamiltonian.sites import Sites
 from physdl.hamiltonian.transforms import monomial_basis
-from physdl.pytree import Table
+from physdl.pytree import IntArray, Table
 from physdl.spaces import Finite, Product, Space
 
 __all__ = ["expand", "symmetrise"]
 
-Rows = tuple[Array, NDArray[np.int_]]
+Rows = tuple[Array, IntArray]
 
 
 def expand(terms: Mapping[str, Term], space: Space, shape: tuple[int, ...]) -> dict[str, Sites]:
@@ -39,7 +38,7 @@ def _monomials(term: Term, space: Space, shape: tuple[int, ...]) -> list[Rows]:
         flat = sites.flattened()
         return [(flat.coefficient, flat.table.array)]
     coefficient = jnp.broadcast_to(sites.coefficient, sites.table.array.shape[:1])
-    out = []
+    out: list[Rows] = []
     for group in monomial_groups(sites, space):
         bases = [monomial_basis(s) for s in group.spaces]
         values = group.table
@@ -68,7 +67,7 @@ def _collected(entries: list[Rows]) -> Sites:
 
 
 def symmetrise(
-    polynomial: Mapping[str, Sites], permutations: NDArray[np.int_], n_sites: int, n_components: int
+    polynomial: Mapping[str, Sites], permutations: IntArray, n_sites: int, n_components: int
 ) -> dict[str, Sites]:
     """Average an expanded polynomial over site permutations: one coefficient per orbit.
 
@@ -91,8 +90,8 @@ def symmetrise(
 
 
 def _orbits(
-    term: Sites, permutations: NDArray[np.int_], n_components: int
-) -> dict[int, tuple[Array, NDArray[np.int_]]]:
+    term: Sites, permutations: IntArray, n_components: int
+) -> dict[int, tuple[Array, IntArray]]:
     """Mean coefficient and monomials of the orbits, by orbit size."""
     rows = term.table.array
     if rows.shape[1] == 0:

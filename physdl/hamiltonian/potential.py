@@ -16,12 +16,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike as NumpyArrayLike
-from numpy.typing import NDArray
 
 from physdl.errors import ShapeError, SpaceError, SupportError
 from physdl.hamiltonian.sites import Sites, incidence
 from physdl.hamiltonian.transforms import coefficients_of, monomial_basis
-from physdl.pytree import Table, module, static
+from physdl.pytree import IntArray, Table, module, static
 from physdl.spaces import Finite, Product, Space, labels
 
 __all__ = ["Potential", "finite_spaces", "state_counts"]
@@ -150,7 +149,7 @@ class Potential:
             jnp.where(forbidden, jnp.inf, beta * jnp.where(forbidden, 0, self.table)), self.sites
         )
 
-    def gauged(self, signs: NDArray[np.int_], shape: tuple[int, ...], space: Space) -> "Potential":
+    def gauged(self, signs: IntArray, shape: tuple[int, ...], space: Space) -> "Potential":
         """The term after x_i -> signs_i x_i."""
         table, sites = self.batched, self.sites.array
         for k in range(sites.shape[1]):
@@ -165,7 +164,7 @@ class Potential:
         For ``SPIN`` this is the Walsh-Hadamard expansion, for ``BINARY`` the Moebius expansion.
         """
         assert isinstance(space, Finite | Product)
-        found: dict[int, list[tuple[Array, NDArray[np.int_]]]] = {}
+        found: dict[int, list[tuple[Array, IntArray]]] = {}
         for rows, spaces in self._by_space(space):
             sites, bases = self.sites.array[rows], [monomial_basis(s) for s in spaces]
             coefficients = coefficients_of(self.batched[rows], spaces)
@@ -186,9 +185,7 @@ class Potential:
             for degree in sorted(found)
         )
 
-    def _by_space(
-        self, space: Finite | Product
-    ) -> list[tuple[NDArray[np.int_], tuple[Finite, ...]]]:
+    def _by_space(self, space: Finite | Product) -> list[tuple[IntArray, tuple[Finite, ...]]]:
         """Rows whose sites have the same spaces, with those spaces."""
         sites = self.sites.array
         if isinstance(space, Finite):
@@ -199,24 +196,25 @@ class Potential:
         return [(np.array(rows), spaces) for spaces, rows in found.items()]
 
 
-def state_counts(space: Finite | Product, n_sites: int) -> NDArray[np.int_]:
+def state_counts(space: Finite | Product, n_sites: int) -> IntArray:
     """The number of states of every site, shape [n_sites]."""
     if isinstance(space, Finite):
         return np.full(n_sites, space.n_states)
     return np.array([s.n_states for s in finite_spaces(space, np.arange(n_sites))], dtype=int)
 
 
-def finite_spaces(space: Finite | Product, sites: NDArray[np.int32]) -> tuple[Finite, ...]:
+def finite_spaces(space: Finite | Product, sites: IntArray) -> tuple[Finite, ...]:
     """The spaces of the given sites."""
     spaces = tuple(space.at(int(i)) for i in sites)
     assert all(isinstance(s, Finite) for s in spaces)
     return cast(tuple[Finite, ...], spaces)
 
 
-def _negated(space: Space, site: int, sign: int) -> NDArray[np.int_]:
+def _negated(space: Space, site: int, sign: int) -> IntArray:
     """Label of sign * point for every point of the site's space."""
     assert isinstance(space, Finite | Product)
     (own,) = finite_spaces(space, np.array([site]))
     points = own.array
     distance = np.sum((sign * points[:, None] - points[None]) ** 2, axis=-1)
-    return np.argmin(distance, axis=1)
+    nearest: IntArray = np.argmin(distance, axis=1)
+    return nearest

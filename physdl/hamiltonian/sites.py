@@ -17,10 +17,9 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike as NumpyArrayLike
-from numpy.typing import NDArray
 
 from physdl.errors import ShapeError, SupportError
-from physdl.pytree import Table, module, static
+from physdl.pytree import IntArray, Table, module, static
 from physdl.spaces import Space
 
 __all__ = ["Sites", "incidence"]
@@ -75,14 +74,14 @@ class Sites:
             )
 
     @property
-    def rows(self) -> NDArray[np.int32]:
+    def rows(self) -> IntArray:
         """All variables of each coefficient, int [n_monomials, n_summed * degree]."""
         n, *rest = self.table.array.shape
         return self.table.array.reshape(n, int(np.prod(rest)))
 
     def degree(self, space: Space) -> int:
         """The number of factors of each monomial."""
-        return self.table.array.shape[-1]
+        return int(self.table.array.shape[-1])
 
     def energy(self, x: Float[Array, "*shape c"], space: Space) -> Float[Array, ""]:
         """The term's contribution to H, for a configuration with component axis."""
@@ -116,7 +115,7 @@ class Sites:
         """Itself."""
         return self
 
-    def gauged(self, signs: NDArray[np.int_], shape: tuple[int, ...], space: Space) -> "Sites":
+    def gauged(self, signs: IntArray, shape: tuple[int, ...], space: Space) -> "Sites":
         """The term after x_i -> signs_i x_i."""
         sign = np.prod(signs[self.table.array // space.n_components], axis=-1)
         if sign.ndim == 1:
@@ -152,7 +151,7 @@ def _summed(values: Float[Array, "..."]) -> Float[Array, " n"]:
 
 
 @functools.lru_cache(maxsize=64)
-def incidence(table: Table, n_sites: int, n_components: int) -> NDArray[np.int32]:
+def incidence(table: Table, n_sites: int, n_components: int) -> IntArray:
     """Rows of ``table`` that touch each site, int [n_sites, most], padded with -1."""
     n, *rest = table.array.shape
     rows = table.array.reshape(n, int(np.prod(rest))) // n_components

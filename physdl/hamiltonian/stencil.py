@@ -16,11 +16,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 from numpy.typing import ArrayLike as NumpyArrayLike
-from numpy.typing import NDArray
 
 from physdl.errors import ShapeError, SupportError
 from physdl.hamiltonian.sites import Sites
-from physdl.pytree import Table, module, static
+from physdl.pytree import IntArray, Table, module, static
 from physdl.spaces import Space
 
 __all__ = ["Stencil"]
@@ -98,7 +97,7 @@ class Stencil:
             )
 
     @property
-    def pattern(self) -> NDArray[np.int32]:
+    def pattern(self) -> IntArray:
         """Component of each factor, int [n_summed, degree]."""
         if self.components is None:
             return np.zeros((1, self.offsets.array.shape[1]), dtype=np.int32)
@@ -106,7 +105,7 @@ class Stencil:
 
     def degree(self, space: Space) -> int:
         """The number of factors of each monomial."""
-        return self.offsets.array.shape[1]
+        return int(self.offsets.array.shape[1])
 
     def energy(self, x: Float[Array, "*box c"], space: Space) -> Float[Array, ""]:
         """The term's contribution to H, for a configuration with component axis."""
@@ -118,7 +117,7 @@ class Stencil:
             total = total + (value if shared else self.coefficient[m] * value)
         return self.coefficient * jnp.sum(total) if shared else jnp.sum(total)
 
-    def _monomial(self, x: Float[Array, "*box c"], monomial: NDArray[np.int32]) -> Array:
+    def _monomial(self, x: Float[Array, "*box c"], monomial: IntArray) -> Array:
         values = [
             functools.reduce(
                 operator.mul,
@@ -179,7 +178,7 @@ class Stencil:
         c = jnp.repeat(c, n_cells) if c.ndim == 1 else c.reshape(-1) if c.ndim else c
         return Sites(c, Table(table[:, 0] if self.components is None else table))
 
-    def gauged(self, signs: NDArray[np.int_], shape: tuple[int, ...], space: Space) -> "Stencil":
+    def gauged(self, signs: IntArray, shape: tuple[int, ...], space: Space) -> "Stencil":
         """The term after x_i -> signs_i x_i."""
         box = signs.reshape(shape)
         sign = np.stack(
@@ -193,7 +192,7 @@ class Stencil:
         return Stencil(c * jnp.asarray(sign, float), self.offsets, self.components)
 
 
-def _shifted(x: Float[Array, "*box"], offset: NDArray[np.int32]) -> Float[Array, "*box"]:
+def _shifted(x: Float[Array, "*box"], offset: IntArray) -> Float[Array, "*box"]:
     """The array whose entry at a cell is x at cell + offset."""
     moved = [(axis, int(-o)) for axis, o in enumerate(offset) if o % x.shape[axis]]
     if not moved:

@@ -46,7 +46,7 @@ class Basis:
     @property
     def inverse(self) -> NDArray[np.float64]:
         """Inverse of B, with rounding below 1e-13 set to zero so that sparsity is seen."""
-        inverse = np.linalg.inv(self.matrix)
+        inverse: NDArray[np.float64] = np.linalg.inv(self.matrix).astype(np.float64)
         inverse[np.abs(inverse) < 1e-13 * np.abs(inverse).max()] = 0.0
         return inverse
 
@@ -64,7 +64,8 @@ def monomial_basis(space: Finite) -> Basis:
     >>> monomial_basis(spin(1)).monomials
     ((), (0,), (0, 0))
     """
-    points, chosen = space.array, []
+    points = space.array
+    chosen: list[tuple[int, ...]] = []
     columns = np.empty((space.n_states, 0))
     for degree in itertools.count():
         for monomial in itertools.combinations_with_replacement(range(space.n_components), degree):
