@@ -1,15 +1,54 @@
-"""physdl: differentiable statistical mechanics in JAX."""
+"""physdl: differentiable statistical mechanics in JAX.
 
-from physdl import errors as errors
-from physdl import estimators as estimators
-from physdl import lattices as lattices
-from physdl import models as models
-from physdl import spaces as spaces
-from physdl.hamiltonian import Dense as Dense
-from physdl.hamiltonian import Hamiltonian as Hamiltonian
-from physdl.hamiltonian import Potential as Potential
-from physdl.hamiltonian import Sites as Sites
-from physdl.hamiltonian import Stencil as Stencil
-from physdl.hamiltonian import conditional_energies as conditional_energies
+A Hamiltonian is a polynomial in the variables of many sites. You count it (log Z), coarsen it
+(renormalization) and learn it (networks). Everything is a pure function of a pytree.
+
+Importing the package imports nothing else: submodules and names load on first use, so that the
+command line starts at once.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from physdl import errors as errors
+    from physdl import estimators as estimators
+    from physdl import files as files
+    from physdl import lattices as lattices
+    from physdl import models as models
+    from physdl import reference as reference
+    from physdl import spaces as spaces
+    from physdl.hamiltonian import Dense as Dense
+    from physdl.hamiltonian import Hamiltonian as Hamiltonian
+    from physdl.hamiltonian import Potential as Potential
+    from physdl.hamiltonian import Sites as Sites
+    from physdl.hamiltonian import Stencil as Stencil
+    from physdl.hamiltonian import conditional_energies as conditional_energies
+    from physdl.study import study as study
 
 __version__ = "0.1.0"
+
+_MODULES = ("errors", "estimators", "files", "lattices", "models", "reference", "spaces")
+_HOME = {
+    "Dense": "hamiltonian",
+    "Hamiltonian": "hamiltonian",
+    "Potential": "hamiltonian",
+    "Sites": "hamiltonian",
+    "Stencil": "hamiltonian",
+    "conditional_energies": "hamiltonian",
+    "study": "study",
+}
+
+__all__ = [*_MODULES, *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"physdl.{name}")
+    if name in _HOME:
+        return getattr(importlib.import_module(f"physdl.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'physdl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -20,9 +20,9 @@ __all__ = ["log_or_zero", "logsumexp", "rescale"]
 
 
 def log_or_zero(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """log x for x >= 0: ``-inf`` with zero derivative where x is zero."""
-    positive = x > 0
-    return jnp.where(positive, jnp.log(jnp.where(positive, x, 1)), -jnp.inf)
+    """log x for x >= 0: ``-inf`` with zero derivative where x is zero; NaN stays NaN."""
+    zero = x == 0
+    return jnp.where(zero, -jnp.inf, jnp.log(jnp.where(zero, 1, x)))
 
 
 def logsumexp(

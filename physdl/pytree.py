@@ -32,7 +32,8 @@ def _equal(a: Any, b: object) -> bool:
         return False
     leaves_a, structure_a = jax.tree.flatten(a)
     leaves_b, structure_b = jax.tree.flatten(b)
-    return bool(structure_a == structure_b) and all(
+    structures: list[object] = [structure_a, structure_b]
+    return structures[0] == structures[1] and all(
         np.array_equal(x, y) for x, y in zip(leaves_a, leaves_b, strict=True)
     )
 
@@ -58,8 +59,8 @@ def module(cls: type[T]) -> type[T]:
     data = tuple(f.name for f in fields if not f.metadata.get("static"))
     structure = tuple(f.name for f in fields if f.metadata.get("static"))
     if data:
-        cls.__eq__ = _equal  # type: ignore[method-assign, assignment]
-        cls.__hash__ = None  # type: ignore[assignment]
+        cls.__eq__ = _equal  # type: ignore[method-assign]
+        cls.__hash__ = None  # type: ignore[method-assign, assignment]
 
     def flatten(node: Any) -> tuple[list[Any], tuple[Any, ...]]:
         return [getattr(node, n) for n in data], tuple(getattr(node, n) for n in structure)

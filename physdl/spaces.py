@@ -178,7 +178,7 @@ class Product:
         tables = [s.array for s in self.spaces if isinstance(s, Finite)]
         if len(tables) != len(self.spaces):
             raise SpaceError(f"the points of a finite space were asked for, got {self!r}.")
-        out = np.full((n_sites, max(len(t) for t in tables), 1), np.inf)
+        out = np.full((n_sites, max(map(len, tables), default=1), 1), np.inf)
         for row, t in zip(out, tables, strict=True):
             row[: len(t)] = t
         return out

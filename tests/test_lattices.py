@@ -444,12 +444,14 @@ def test_scipy_values_are_not_used_and_stored_zeros_are_no_bonds():
     assert (lattice.n_sites, lattice.bonds.array.tolist()) == (3, [[0, 1]])
 
 
-def test_random_regular_is_simple_regular_and_reproducible():
-    lattice = lattices.random_regular(50, 4, seed=3)
-    assert set(lattice.degrees.tolist()) == {4}
+@pytest.mark.parametrize("degree", [1, 4, 24, 25, 45])
+def test_random_regular_is_simple_regular_and_reproducible(degree):
+    lattice = lattices.random_regular(50, degree, seed=3)
+    assert set(lattice.degrees.tolist()) == {degree}
     assert set(bond_multiset(lattice).values()) == {1}
-    assert lattice == lattices.random_regular(50, 4, seed=3)
-    assert lattice != lattices.random_regular(50, 4, seed=4)
+    assert lattice == lattices.random_regular(50, degree, seed=3)
+    assert lattice != lattices.random_regular(50, degree, seed=4)
+    assert bond_multiset(lattices.random_regular(6, 5)) == bond_multiset(lattices.complete(6))
 
 
 @pytest.mark.parametrize("keep", [0.25, 0.7])

@@ -24,6 +24,7 @@ class Status(enum.IntEnum):
     ZERO = 1
     NONFINITE = 2
     PRECISION = 3
+    DIVERGENT = 4
 
     @property
     def message(self) -> str:
@@ -33,6 +34,7 @@ class Status(enum.IntEnum):
             Status.ZERO: "Z is exactly zero: every configuration is forbidden, so log Z = -inf.",
             Status.NONFINITE: "A coefficient is NaN or -inf, so log Z is not defined.",
             Status.PRECISION: "Rounding errors may exceed the digits shown; use another method.",
+            Status.DIVERGENT: "The weight exp(-H) is not integrable, so Z is infinite.",
         }[self]
 
 

@@ -107,8 +107,9 @@ class Hamiltonian:
         Raises:
           ShapeError: x has another shape than ``state_shape``.
         """
+        state = self._state(x)
         return sum(
-            (t.energy(self._state(x), self.space) for t in self.terms.values()),
+            (t.energy(state, self.space) for t in self.terms.values()),
             start=jnp.zeros((), self.dtype),
         )
 

@@ -6,8 +6,9 @@ and returns one ``Potential`` for each list of axis lengths. A monomial's table 
 times a constant array, so the result is linear in the coefficients and differentiable.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,13 +17,13 @@ from numpy.typing import NDArray
 
 from physdl.errors import SpaceError
 from physdl.hamiltonian.dense import Dense
-from physdl.hamiltonian.potential import Potential, finite_spaces
+from physdl.hamiltonian.potential import Potential
 from physdl.hamiltonian.sites import Sites
 from physdl.hamiltonian.stencil import Stencil
 from physdl.pytree import IntArray, Table
 from physdl.spaces import Finite, Product, Space
 
-__all__ = ["MonomialGroup", "Term", "monomial_groups", "potentials", "require_finite"]
+__all__ = ["MonomialGroup", "Term", "monomial_groups", "potentials", "require_finite", "separated"]
 
 Term = Sites | Stencil | Dense | Potential
 
@@ -35,13 +36,32 @@ class MonomialGroup:
       rows: which rows of the table of monomials, int [n].
       scopes: their sites in ascending order, int [n, k].
       spaces: the space of each of the k sites.
-      table: the monomial's value for every state, [q_1, ..., q_k].
+      factors: for each summed monomial, the (position in the scope, component) of each factor.
     """
 
     rows: IntArray
     scopes: IntArray
-    spaces: tuple[Finite, ...]
-    table: NDArray[np.float64]
+    spaces: tuple[Space, ...]
+    factors: tuple[tuple[tuple[int, int], ...], ...]
+
+    @property
+    def table(self) -> NDArray[np.float64]:
+        """The monomial's value for every state, [q_1, ..., q_k]; a continuous site is at 1."""
+        points = [s.array if isinstance(s, Finite) else np.ones((1, 1)) for s in self.spaces]
+        return np.asarray(self.values(points, np.float64(1)))
+
+    def values(self, points: Sequence[Any], one: Any) -> Any:
+        """The monomial on a grid: ``points[k]`` is [q_k, c]; numpy or jax arrays alike."""
+        k = len(self.spaces)
+        shape = tuple(len(p) for p in points)
+        total = one * np.zeros(shape)
+        for monomial in self.factors:
+            value = one * np.ones((1,) * k)
+            for axis, component in monomial:
+                open_shape = tuple(-1 if j == axis else 1 for j in range(k))
+                value = value * points[axis][:, component].reshape(open_shape)
+            total = total + value
+        return total
 
 
 def require_finite(space: Space, purpose: str) -> Finite | Product:
@@ -53,13 +73,25 @@ def require_finite(space: Space, purpose: str) -> Finite | Product:
     raise SpaceError(f"{purpose} needs a finite space, got {space!r}.")
 
 
-def monomial_groups(term: Sites, space: Finite | Product) -> list[MonomialGroup]:
+def separated(term: Sites, space: Space) -> Sites:
+    """The term with one coefficient per monomial, where a coefficient sums over different sites.
+
+    A sum over the components of the same sites, such as a scalar product, stays together.
+    """
+    table = term.table.array // space.n_components
+    if table.ndim == 2 or table.shape[1] == 1:
+        return term
+    ordered = np.sort(table, axis=2)
+    return term if np.all(ordered == ordered[:, :1]) else term.flattened()
+
+
+def monomial_groups(term: Sites, space: Space) -> list[MonomialGroup]:
     """Sort the monomials of a term by the pattern of their repeated sites and components."""
     variables, degree = term.rows, term.table.array.shape[-1]
     n, n_summed = len(variables), 1 if term.table.array.ndim == 2 else term.table.array.shape[1]
     if variables.shape[1] == 0:
         scopes = np.empty((n, 0), dtype=int)
-        return [MonomialGroup(np.arange(n), scopes, (), np.array(float(n_summed)))] if n else []
+        return [MonomialGroup(np.arange(n), scopes, (), ((),) * n_summed)] if n else []
     sites, components = np.divmod(variables, space.n_components)
     order = np.argsort(sites, axis=1, kind="stable")
     new = np.diff(np.take_along_axis(sites, order, axis=1), axis=1, prepend=-1) > 0
@@ -76,23 +108,11 @@ def monomial_groups(term: Sites, space: Finite | Product) -> list[MonomialGroup]
         rows = np.flatnonzero(inverse.reshape(-1) == label)
         _, position = np.unique(rank[row], return_index=True)
         scopes = sites[rows][:, position]
-        spaces = finite_spaces(space, scopes[0])
-        values = _monomial_table(spaces, rank[row].reshape(n_summed, degree), components[row])
-        groups.append(MonomialGroup(rows, scopes, spaces, values))
+        spaces = tuple(space.at(int(i)) for i in scopes[0])
+        pairs = np.stack([rank[row], components[row]], axis=1).reshape(n_summed, degree, 2)
+        factors = tuple(tuple((int(r), int(c)) for r, c in monomial) for monomial in pairs)
+        groups.append(MonomialGroup(rows, scopes, spaces, factors))
     return groups
-
-
-def _monomial_table(
-    spaces: tuple[Finite, ...], rank: IntArray, components: IntArray
-) -> NDArray[np.float64]:
-    total = np.zeros([s.n_states for s in spaces])
-    for axes, parts in zip(rank, components.reshape(rank.shape), strict=True):
-        value = np.ones([1] * len(spaces))
-        for axis, a in zip(axes, parts, strict=True):
-            shape = [-1 if k == axis else 1 for k in range(len(spaces))]
-            value = value * spaces[axis].array[:, a].reshape(shape)
-        total = total + value
-    return total
 
 
 def potentials(
@@ -122,7 +142,7 @@ def _tables(
             rows = np.flatnonzero(inverse.reshape(-1) == label)
             yield sites[rows][:, axes], jnp.transpose(tables[rows], (0, *(axes + 1)))
         return
-    sites_term = term.to_sites(shape, space)
+    sites_term = separated(term.to_sites(shape, space), space)
     n = len(sites_term.table.array)
     coefficient = jnp.broadcast_to(sites_term.coefficient, (n,))
     for group in monomial_groups(sites_term, space):

@@ -10,6 +10,7 @@ together. This is decimation, and with the hidden units of a Boltzmann machine i
 energy of the visible ones.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from scipy.sparse.csgraph import connected_components
 from physdl.errors import TooLargeError
 from physdl.hamiltonian.condition import renumbered
 from physdl.hamiltonian.factors import Term, potentials, require_finite
-from physdl.hamiltonian.potential import Potential
+from physdl.hamiltonian.potential import Potential, state_counts
 from physdl.hamiltonian.sites import Sites
 from physdl.numerics import logsumexp
 from physdl.pytree import IntArray, Table
@@ -37,13 +38,19 @@ def marginalise(
     terms: Mapping[str, Term], space: Space, shape: tuple[int, ...], sites: IntArray
 ) -> dict[str, Term]:
     """The terms of the effective Hamiltonian on the remaining sites, renumbered."""
-    require_finite(space, "marginalising exactly")
+    finite = require_finite(space, "marginalising exactly")
     n_sites = int(np.prod(shape))
     new = renumbered(n_sites, sites)
     untouched, touched = _split(terms, space, shape, new)
     found: dict[tuple[int, ...], list[tuple[IntArray, Array]]] = {}
-    for scope, table in _summed_clusters(potentials(touched, space, shape), new):
+    tables = potentials(touched, space, shape)
+    for scope, table in _summed_clusters(tables, new):
         found.setdefault(table.shape[1:], []).append((new[scope], table))
+    in_a_term = [t.sites.array.reshape(-1) for t in tables]
+    free = np.setdiff1d(sites, np.concatenate([np.empty(0, np.int32), *in_a_term]))
+    if len(free):
+        log_states = np.sum(np.log(state_counts(finite, n_sites)[free]))
+        found.setdefault((), []).append((np.empty((1, 0), int), jnp.full(1, -log_states, float)))
     marginal = [
         Potential(jnp.concatenate([t for _, t in e]), Table(np.concatenate([s for s, _ in e])))
         for e in found.values()
@@ -53,7 +60,8 @@ def marginalise(
     parts: Sequence[Term] = marginal
     if not constrained:
         parts = [s for p in marginal for s in p.to_polynomial(remaining)]
-    return {**untouched, **{f"marginal_{i}": part for i, part in enumerate(parts)}}
+    unused = (name for i in itertools.count() if (name := f"marginal_{i}") not in untouched)
+    return {**untouched, **dict(zip(unused, parts, strict=False))}
 
 
 def _split(

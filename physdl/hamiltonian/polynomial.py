@@ -9,10 +9,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from physdl.errors import ShapeError
-from physdl.hamiltonian.factors import Term, monomial_groups
+from physdl.hamiltonian.factors import MonomialGroup, Term, monomial_groups, separated
 from physdl.hamiltonian.potential import Potential
 from physdl.hamiltonian.sites import Sites
-from physdl.hamiltonian.transforms import monomial_basis
+from physdl.hamiltonian.transforms import Basis, monomial_basis
 from physdl.pytree import IntArray, Table
 from physdl.spaces import Finite, Product, Space
 
@@ -33,18 +33,20 @@ def expand(terms: Mapping[str, Term], space: Space, shape: tuple[int, ...]) -> d
 def _monomials(term: Term, space: Space, shape: tuple[int, ...]) -> list[Rows]:
     if isinstance(term, Potential):
         return [(s.coefficient, s.table.array) for s in term.to_polynomial(space)]
-    sites = term.to_sites(shape, space)
+    sites = separated(term.to_sites(shape, space), space)
+    if not isinstance(space, Finite):
+        sites = sites.flattened()
     if not isinstance(space, Finite | Product):
-        flat = sites.flattened()
-        return [(flat.coefficient, flat.table.array)]
+        return [(sites.coefficient, sites.table.array)]
     coefficient = jnp.broadcast_to(sites.coefficient, sites.table.array.shape[:1])
     out: list[Rows] = []
     for group in monomial_groups(sites, space):
-        bases = [monomial_basis(s) for s in group.spaces]
-        values = group.table
+        bases = [_basis(group, axis) for axis in range(len(group.spaces))]
+        table = group.table
+        values = table
         for axis, basis in enumerate(bases):
             values = np.moveaxis(np.tensordot(values, basis.inverse, (axis, 1)), -1, axis)
-        threshold = 1e-12 * np.abs(group.table).max(initial=0.0)
+        threshold = 1e-12 * np.abs(table).max(initial=0.0)
         for index in np.argwhere(np.abs(values) > threshold):
             variables = [
                 group.scopes[:, k] * space.n_components + a
@@ -54,6 +56,15 @@ def _monomials(term: Term, space: Space, shape: tuple[int, ...]) -> list[Rows]:
             rows = np.array(variables, dtype=np.int32).reshape(-1, len(group.rows)).T
             out.append((values[tuple(index)] * coefficient[group.rows], rows))
     return out
+
+
+def _basis(group: MonomialGroup, axis: int) -> Basis:
+    """The basis of one site; on a continuous one the power itself, which nothing reduces."""
+    space = group.spaces[axis]
+    if isinstance(space, Finite):
+        return monomial_basis(space)
+    power = sum(position == axis for position, _ in group.factors[0])
+    return Basis(((0,) * power,), ((1.0,),))
 
 
 def _collected(entries: list[Rows]) -> Sites:
@@ -75,9 +86,8 @@ def symmetrise(
     the orbit, so generators suffice.
     """
     permutations = np.asarray(permutations)
-    if permutations.ndim != 2 or not np.array_equal(
-        np.sort(permutations, axis=1), np.broadcast_to(np.arange(n_sites), permutations.shape)
-    ):
+    sites = np.arange(n_sites)
+    if permutations.ndim != 2 or not all(np.array_equal(np.sort(p), sites) for p in permutations):
         raise ShapeError(
             f"a symmetry group is given as permutations of the {n_sites} sites, int "
             f"[n_permutations, {n_sites}]; got an array of shape {permutations.shape}."

@@ -9,6 +9,7 @@ forbids a configuration. When all entries are finite the table is a polynomial
 to the table but none with respect to the state.
 """
 
+import itertools
 from typing import cast
 
 import jax.numpy as jnp
@@ -167,16 +168,20 @@ class Potential:
         found: dict[int, list[tuple[Array, IntArray]]] = {}
         for rows, spaces in self._by_space(space):
             sites, bases = self.sites.array[rows], [monomial_basis(s) for s in spaces]
-            coefficients = coefficients_of(self.batched[rows], spaces)
-            for index in np.ndindex(*coefficients.shape[1:]):
+            coefficients = coefficients_of(self.batched[rows], spaces).reshape(len(rows), -1)
+            columns: dict[int, list[tuple[int, IntArray]]] = {}
+            for column, monomials in enumerate(itertools.product(*(b.monomials for b in bases))):
                 variables = [
                     sites[:, k] * space.n_components + a
-                    for k, i in enumerate(index)
-                    for a in bases[k].monomials[i]
+                    for k, monomial in enumerate(monomials)
+                    for a in monomial
                 ]
                 table = np.array(variables, dtype=np.int32).reshape(-1, len(sites)).T
-                entry = (coefficients[(slice(None), *index)], table)
-                found.setdefault(len(variables), []).append(entry)
+                columns.setdefault(len(variables), []).append((column, table))
+            for degree, entries in columns.items():
+                own = coefficients[:, np.array([column for column, _ in entries])]
+                tables = np.concatenate([table for _, table in entries])
+                found.setdefault(degree, []).append((own.T.reshape(-1), tables))
         return tuple(
             Sites(
                 jnp.concatenate([c for c, _ in found[degree]]),

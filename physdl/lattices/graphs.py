@@ -84,8 +84,9 @@ def bipartite(n_left: int, n_right: int) -> Lattice:
 def random_regular(n: int, degree: int, seed: int = 0) -> Lattice:
     """A random simple graph of ``n`` sites in which every site has ``degree`` neighbours.
 
-    Drawn by ``networkx.random_regular_graph`` (Kim and Vu, STOC 2003: asymptotically uniform);
-    bonds (i, j), i < j, are sorted.
+    Drawn by ``networkx.random_regular_graph`` (Kim and Vu, STOC 2003: asymptotically uniform for
+    small degrees), above half of all pairs as the complement of a sparse one; bonds (i, j), i < j,
+    are sorted.
 
     Raises:
       LatticeError: n and degree are not positive integers, degree >= n, or n * degree is odd.
@@ -103,7 +104,10 @@ def random_regular(n: int, degree: int, seed: int = 0) -> Lattice:
             f"got n={n} and degree={degree}."
         )
     refuse_above(n * degree // 2, "bonds")
-    graph = networkx.random_regular_graph(degree, n, seed=whole(seed, 0, "seed"))
+    sparse_degree = min(degree, n - 1 - degree)
+    graph = networkx.random_regular_graph(sparse_degree, n, seed=whole(seed, 0, "seed"))
+    if sparse_degree < degree:
+        graph = networkx.complement(graph)
     return _graph(n, sorted(sorted(edge) for edge in graph.edges))
 
 

@@ -87,24 +87,26 @@ def _point_group(
 ) -> Iterator[NDArray[np.int64]]:
     """Integer matrices that preserve the Gram matrix and the box, row by row."""
     gram = primitive @ primitive.T
-    vectors = [np.array(v) for v in product((0, 1, -1), repeat=len(box))]
+    vectors = np.array(list(product((0, 1, -1), repeat=len(box))))
+    lengths = np.einsum("vi,ij,vj->v", vectors, gram, vectors)
+    candidates = []
+    for k, wraps in enumerate(periodic):
+        fits = np.isclose(lengths, gram[k, k])
+        if wraps:
+            around = box[k] * vectors
+            fits &= np.all(np.where(periodic, around % box, around) == 0, axis=1)
+        candidates.append(vectors[fits])
 
-    def fits(k: int, row: NDArray[np.int64], above: list[NDArray[np.int64]]) -> bool:
-        if not np.allclose([r @ gram @ row for r in (*above, row)], gram[k, : k + 1]):
-            return False
-        return not periodic[k] or all(
-            box[k] * step % box[j] == 0 if periodic[j] else step == 0 for j, step in enumerate(row)
-        )
-
-    def extend(rows: list[NDArray[np.int64]]) -> Iterator[NDArray[np.int64]]:
-        if len(rows) == len(box):
-            yield np.stack(rows)
+    def extend(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        k = len(rows)
+        if k == len(box):
+            yield rows
             return
-        for row in vectors:
-            if fits(len(rows), row, rows):
-                yield from extend([*rows, row])
+        angles = candidates[k] @ gram @ rows.T
+        for row in candidates[k][np.all(np.abs(angles - gram[k, :k]) < 1e-9, axis=1)]:
+            yield from extend(np.vstack([rows, row]))
 
-    return extend([])
+    return extend(np.empty((0, len(box)), dtype=np.int64))
 
 
 def _image(

@@ -43,7 +43,7 @@ def integer(value: int, name: str, least: int) -> int:
         number = least - 1
     if number < least:
         raise SettingError(
-            f"{name} must be an integer of at least {least}, got {value!r}: give a size that exists."
+            f"{name} must be an integer of at least {least}, got {value!r}: give such a size."
         )
     return number
 

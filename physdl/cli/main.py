@@ -1,0 +1,139 @@
+"""The commands and their options."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from physdl import __version__
+from physdl.errors import PhysdlError
+
+__all__ = ["main"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EPILOG = """\b
+Examples:
+  physdl logz ising --lattice square --size 16x16 -p coupling=0.44
+  physdl logz model.uai --evidence model.uai.evid --json
+  physdl logz spinglass.txt -p beta=2 --method contraction --max-memory 8GiB
+  physdl info model.uai
+  physdl study ising
+"""
+
+
+class _Group(click.Group):
+    """A group whose commands end a refused input with one sentence and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PhysdlError as error:
+            click.echo(f"physdl: {error}", err=True)
+        except MemoryError:
+            click.echo("physdl: out of memory: lower --max-memory.", err=True)
+        ctx.exit(2)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            from physdl.errors import UnknownNameError
+
+            raise UnknownNameError("command", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="physdl")
+def main() -> None:
+    """Differentiable statistical mechanics: count, coarsen and learn Hamiltonians.
+
+    MODEL is a file (.uai, .npz, or a weighted edge list) or the name of a model
+    (see: physdl models).
+    """
+
+
+def _model_options(command: F) -> F:
+    options = [
+        click.argument("model"),
+        click.option("--lattice", help="Lattice of a named model, e.g. square."),
+        click.option("--size", help="Its size, e.g. 16x16 or 100."),
+        click.option("--boundary", help="periodic or open, or one per axis: periodic,open."),
+        click.option("-p", "--param", multiple=True, metavar="NAME=VALUE", help="Model parameter."),
+        click.option("--evidence", type=click.Path(path_type=Path), help="UAI evidence file."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of disorder."),
+        click.option(
+            "--precision",
+            type=click.Choice(["float64", "float32"]),
+            default="float64",
+            show_default=True,
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _budget_options(command: F) -> F:
+    options = [
+        click.option("--method", default="auto", show_default=True, help="See: physdl methods."),
+        click.option("--max-memory", default="4GiB", show_default=True, help="Such as 8GiB."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@_model_options
+@_budget_options
+@click.option("--marginals", is_flag=True, help="Also the probabilities of every site's states.")
+def logz(marginals: bool, **options: Any) -> None:
+    """The logarithm of the partition function of MODEL."""
+    from physdl.cli.logz import run
+
+    run(marginals=marginals, **options)
+
+
+@main.command()
+@_model_options
+def info(**options: Any) -> None:
+    """What MODEL is: sites, space, terms, degree, parameters, which methods apply."""
+    from physdl.cli.info import run
+
+    run(**options)
+
+
+@main.command()
+@_model_options
+@_budget_options
+@click.option("--out", type=click.Path(path_type=Path), help="Also save the report here (.json).")
+def study(out: Path | None, **options: Any) -> None:
+    """A report on MODEL: what it is, log Z by every method that applies, observables."""
+    from physdl.cli.study import run
+
+    run(out=out, **options)
+
+
+@main.command()
+def models() -> None:
+    """The named models, with the parameters they take by default."""
+    from physdl.cli.named import listing
+
+    click.echo(listing())
+
+
+@main.command()
+def methods() -> None:
+    """The methods for log Z, one line each."""
+    from physdl.cli.methods import listing
+
+    click.echo(listing())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

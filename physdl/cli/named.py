@@ -1,0 +1,259 @@
+"""From the words of a command line to a Hamiltonian.
+
+A named model is a function of ``physdl.models``; its parameters are the function's own, so the
+signature is the only place where they are written down. ``EXAMPLES`` says what a model is when
+nothing is said: a lattice, a size, and values for the parameters that have no default.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from physdl import files, lattices, models
+from physdl.errors import FormatError, LatticeError, SettingError, UnknownNameError
+from physdl.hamiltonian import Hamiltonian
+from physdl.lattices import Lattice
+
+__all__ = ["EXAMPLES", "Example", "build", "lattice_of", "listing", "parameters"]
+
+CRITICAL = 0.5 * float(np.log1p(np.sqrt(2)))
+LATTICE_ARGUMENTS = ("periodic", "seed", "lattice")
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a named model is by default.
+
+    Attributes:
+      parameters: values of the parameters without a default of their own.
+      lattice: name and size, or ``None`` for a model without lattice.
+    """
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    lattice: tuple[str, tuple[int, ...]] | None = ("square", (8, 8))
+
+
+EXAMPLES = {
+    "ising": Example({"coupling": CRITICAL}),
+    "edwards_anderson": Example({"beta": 1.0}),
+    "potts": Example({"q": 3, "coupling": float(np.log1p(np.sqrt(3)))}, ("square", (6, 6))),
+    "clock": Example({"q": 4, "coupling": 2 * CRITICAL}, ("square", (6, 6))),
+    "blume_capel": Example({"coupling": 1.0, "crystal_field": 1.0}, ("square", (6, 6))),
+    "ashkin_teller": Example({"coupling": 0.3, "four_spin": 0.2}, ("square", (5, 5))),
+    "xy": Example({"coupling": 1.0}, ("chain", (16,))),
+    "heisenberg": Example({"coupling": 1.0}, ("chain", (8,))),
+    "o_n": Example({"n": 2, "coupling": 1.0}, ("chain", (16,))),
+    "phi4": Example({"r": -4.0, "u": 6.975}, ("square", (4, 4))),
+    "gaussian": Example({"r": 0.5}, ("square", (16, 16))),
+    "sherrington_kirkpatrick": Example({"n_sites": 20}, None),
+    "p_spin": Example({"n_sites": 16, "p": 3}, None),
+    "hopfield": Example({"patterns": [[1, -1] * 8, [1, 1, -1, -1] * 4]}, None),
+    "rbm": Example({"weights": (0.5 * np.cos(np.arange(48.0) ** 2)).reshape(8, 6).tolist()}, None),
+}
+
+
+def build(
+    model: str,
+    *,
+    lattice: str | None = None,
+    size: str | None = None,
+    boundary: str | None = None,
+    param: Sequence[str] = (),
+    evidence: Path | None = None,
+    seed: int = 0,
+) -> tuple[Hamiltonian, str]:
+    """The Hamiltonian that the options describe, and a line that says what it is."""
+    values = parameters(param)
+    path = Path(model)
+    if model in EXAMPLES:
+        h, title = _named(model, lattice, size, boundary, values, seed)
+    elif path.suffix or path.exists():
+        if lattice or size or boundary:
+            raise SettingError(
+                f"--lattice, --size and --boundary are for named models, but {model!r} is a file: "
+                f"leave them out."
+            )
+        h, title = files.load(path, **_accepted(files.load, values, f"file {path.name}")), path.name
+    else:
+        raise UnknownNameError("model or file", model, EXAMPLES)
+    if evidence is not None:
+        known = files.read_evidence(evidence, h)
+        h, title = h.condition(known), f"{title} given {len(known)} observed values"
+    return h, title
+
+
+def parameters(words: Sequence[str]) -> dict[str, Any]:
+    """Parse NAME=VALUE words; a value is a number, a list, true/false, a word, or @file.npy."""
+    out = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name or not text:
+            raise SettingError(f"a parameter is written NAME=VALUE, got {word!r}.")
+        if name in out:
+            raise SettingError(f"parameter {name!r} is given twice: give it once.")
+        out[name] = _value(name, text)
+    return out
+
+
+def _value(name: str, text: str) -> Any:
+    if text.startswith("@"):
+        try:
+            return np.load(text[1:], allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise FormatError(
+                f"parameter {name!r}: {text[1:]} is no readable .npy array."
+            ) from error
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError:
+        try:
+            value = float(text)
+        except ValueError:
+            if not text.replace("_", "").replace("-", "").isalpha():
+                raise SettingError(
+                    f"parameter {name!r} has the value {text!r}, which is no number, list or word."
+                ) from None
+            return text
+    if not np.all(np.isfinite(_numbers(name, value))):
+        raise SettingError(f"parameter {name!r} must be finite, got {text!r}.")
+    return value
+
+
+def _numbers(name: str, value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    try:
+        return np.asarray(value, dtype=float)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SettingError(f"parameter {name!r} is no number or array, got {value!r}.") from error
+
+
+def _accepted(function: Callable[..., Any], values: dict[str, Any], what: str) -> dict[str, Any]:
+    known = [n for n in inspect.signature(function).parameters if n not in ("path", "lattice")]
+    for name in values:
+        if name not in known:
+            raise UnknownNameError(f"parameter of {what}", name, known)
+    return values
+
+
+def _named(
+    model: str,
+    lattice: str | None,
+    size: str | None,
+    boundary: str | None,
+    values: dict[str, Any],
+    seed: int,
+) -> tuple[Hamiltonian, str]:
+    function, example = getattr(models, model), EXAMPLES[model]
+    given = {**example.parameters, **_accepted(function, values, f"model {model}")}
+    if "seed" in inspect.signature(function).parameters:
+        given.setdefault("seed", seed)
+    shown = ", ".join(f"{k}={_short(v)}" for k, v in given.items())
+    if example.lattice is None:
+        if lattice or boundary or size:
+            raise SettingError(
+                f"model {model!r} has no lattice: leave out --lattice, --size and --boundary and "
+                f"give its size as a parameter."
+            )
+        return _call(function, given), f"{model}({shown})"
+    kind = lattice or example.lattice[0]
+    grid = lattice_of(kind, size, boundary, default=example.lattice, seed=seed)
+    where = "x".join(map(str, grid.shape))
+    return _call(lambda **kw: function(grid, **kw), given), f"{model} on {kind} {where} ({shown})"
+
+
+def _short(value: Any) -> str:
+    array = np.asarray(value)
+    return str(value) if array.ndim == 0 else f"array{list(array.shape)}"
+
+
+def _call(function: Callable[..., Hamiltonian], values: dict[str, Any]) -> Hamiltonian:
+    arrays: dict[str, Any] = {
+        k: np.asarray(v, float) if isinstance(v, list) else v for k, v in values.items()
+    }
+    higher = values.get("higher")
+    if isinstance(higher, dict):
+        arrays["higher"] = {int(k): v for k, v in higher.items()}
+    try:
+        return function(**arrays)
+    except TypeError as error:
+        raise SettingError(f"the parameters do not fit the model: {error}.") from error
+
+
+def lattice_of(
+    kind: str,
+    size: str | None,
+    boundary: str | None,
+    *,
+    default: tuple[str, tuple[int, ...]],
+    seed: int = 0,
+) -> Lattice:
+    """A lattice from its name, a size such as 16x16, and boundaries such as periodic,open."""
+    names = [n for n in lattices.__all__ if n[0].islower() and not n.startswith("from_")]
+    names.remove("diluted")
+    if kind not in names:
+        raise UnknownNameError("lattice", kind, names)
+    function = getattr(lattices, kind)
+    accepted = inspect.signature(function).parameters
+    if size is None:
+        if kind != default[0]:
+            raise LatticeError(f"lattice {kind!r} needs a size: give --size, for example 8x8.")
+        numbers = default[1]
+    else:
+        numbers = _sizes(size)
+    options: dict[str, Any] = {}
+    if boundary is not None:
+        if "periodic" not in accepted:
+            raise LatticeError(f"lattice {kind!r} has no boundaries: leave out --boundary.")
+        options["periodic"] = _boundaries(boundary)
+    if "seed" in accepted:
+        options["seed"] = seed
+    if kind == "hypercubic":
+        return lattices.hypercubic(numbers, **options)
+    wanted = [n for n in accepted if n not in LATTICE_ARGUMENTS]
+    needed = [n for n in wanted if accepted[n].default is inspect.Parameter.empty]
+    if not len(needed) <= len(numbers) <= len(wanted):
+        raise LatticeError(
+            f"lattice {kind!r} takes the sizes {' x '.join(wanted)}, got --size {size}."
+        )
+    made: Lattice = function(*numbers, **options)
+    return made
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.lower().split("x"))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise LatticeError(f"a size is positive integers joined by x, such as 16x16, got {text!r}.")
+    return numbers
+
+
+def _boundaries(text: str) -> bool | tuple[bool, ...]:
+    words = text.split(",")
+    for word in words:
+        if word not in ("periodic", "open"):
+            raise UnknownNameError("boundary", word, ("periodic", "open"))
+    periodic = tuple(word == "periodic" for word in words)
+    return periodic[0] if len(periodic) == 1 else periodic
+
+
+def listing() -> str:
+    """The named models with a line each."""
+    lines = []
+    for name, example in EXAMPLES.items():
+        document = inspect.getdoc(getattr(models, name)) or ""
+        shown = ", ".join(f"{k}={_short(v)}" for k, v in example.parameters.items())
+        where = (
+            ""
+            if example.lattice is None
+            else f" on {example.lattice[0]} " + "x".join(map(str, example.lattice[1]))
+        )
+        lines.append(f"{name}\n    {document.splitlines()[0]}\n    default: {shown}{where}")
+    return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""The layered structure of a Hamiltonian: which tables act inside a layer and between two.
+
+A box of sites is cut into T layers along one axis. A table whose sites lie in layer t, or in layers
+t and t + 1, acts at step t; tables that are translations of one another share a *pattern*, the list
+of (0 or 1 layers ahead, column) of their sites. Periodic boundaries join the last layer to the
+first.
+"""
+
+import math
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from physdl.errors import StructureError
+from physdl.hamiltonian import Potential
+from physdl.pytree import IntArray
+
+__all__ = ["Layers", "Pattern", "layered"]
+
+Pattern = tuple[tuple[int, int], ...]
+THICKEST = 8
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A Hamiltonian cut into layers.
+
+    Attributes:
+      n_layers: the number T of layers.
+      sizes: the number of states of each column of a layer.
+      periodic: whether the last layer acts on the first.
+      tables: for each pattern the energies [T, q, ...] of its tables, zero where there is none.
+      constant: energies without sites.
+      axis: which axis of the shape was cut.
+    """
+
+    n_layers: int
+    sizes: tuple[int, ...]
+    periodic: bool
+    tables: dict[Pattern, Float[Array, "T ..."]]
+    constant: Array
+    axis: int
+
+    @property
+    def log2_states(self) -> float:
+        """log2 of the number of states of a layer."""
+        return sum(math.log2(q) for q in self.sizes)
+
+    @property
+    def operations(self) -> float:
+        """How many numbers are touched in all."""
+        per_step = 2.0 ** min(self.log2_states, 500.0) * len(self.sizes)
+        starts = 2.0 ** min(self.log2_states, 500.0) if self.periodic else 1.0
+        return float(2 * per_step * self.n_layers * starts)
+
+
+def layered(
+    potentials: tuple[Potential, ...], sizes: IntArray, shape: tuple[int, ...], axis: int
+) -> Layers:
+    """Cut along ``axis``, with as few slices to a layer as the range of the tables allows.
+
+    Raises:
+      StructureError: no cut has only tables inside a layer or between two neighbours.
+    """
+    length = shape[axis] if shape else 1
+    order = np.moveaxis(np.arange(len(sizes)).reshape(shape), axis, 0).reshape(length, -1)
+    reason = "the axis has a single slice"
+    for thickness in range(1, min(THICKEST, length // 2) + 1):
+        if length % thickness:
+            continue
+        sites = order.reshape(length // thickness, -1)
+        q = sizes[sites]
+        if np.any(q != q[0]):
+            reason = "slices differ in their numbers of states"
+            continue
+        found = _patterns(potentials, sites)
+        if found is not None:
+            return _stacked(potentials, found, sites, tuple(q[0].tolist()), axis)
+        reason = "some interaction reaches beyond the neighbouring layer"
+    raise StructureError(
+        f"the Hamiltonian has no layers along axis {axis} of shape {shape}: {reason}; use "
+        f"Contraction."
+    )
+
+
+Found = dict[tuple[int, Pattern, tuple[int, ...]], tuple[list[int], list[int]]]
+
+
+def _patterns(potentials: tuple[Potential, ...], sites: IntArray) -> tuple[Found, bool] | None:
+    """(potential, pattern, axes) -> (layers, rows), and whether the layers close to a ring."""
+    n_layers, width = sites.shape
+    place = np.empty(sites.size, dtype=int)
+    place[sites.reshape(-1)] = np.arange(sites.size)
+    found: Found = {}
+    ring = False
+    for number, potential in enumerate(potentials):
+        scopes = potential.sites.array
+        if scopes.shape[1] == 0:
+            continue
+        layer, column = np.divmod(place[scopes], width)
+        first, last = layer.min(axis=1), layer.max(axis=1)
+        wraps = (last - first > 1) & (n_layers > 2)
+        ahead = np.where(wraps[:, None], layer == 0, layer - first[:, None])
+        own = np.where(wraps, n_layers - 1, first)
+        inner = wraps[:, None] & (layer != 0) & (layer != n_layers - 1)
+        if inner.any() or (last - first > 1)[~wraps].any():
+            return None
+        ring |= bool(wraps.any())
+        key = ahead * width + column
+        axes = np.argsort(key, axis=1)
+        sorted_key = np.take_along_axis(key, axes, axis=1)
+        kinds, inverse = np.unique(
+            np.concatenate([sorted_key, axes], axis=1), axis=0, return_inverse=True
+        )
+        k = scopes.shape[1]
+        for label, kind in enumerate(kinds.tolist()):
+            rows = np.flatnonzero(inverse.reshape(-1) == label)
+            pattern = tuple(divmod(v, width) for v in kind[:k])
+            found[(number, pattern, tuple(kind[k:]))] = (own[rows].tolist(), rows.tolist())
+    return found, ring
+
+
+def _stacked(
+    potentials: tuple[Potential, ...],
+    found: tuple[Found, bool],
+    sites: IntArray,
+    sizes: tuple[int, ...],
+    axis: int,
+) -> Layers:
+    tables: dict[Pattern, Array] = {}
+    for (number, pattern, axes), (layers, rows) in found[0].items():
+        table = potentials[number].table
+        own = jnp.transpose(table[np.array(rows)], (0, *(a + 1 for a in axes)))
+        if pattern not in tables:
+            tables[pattern] = jnp.zeros((len(sites), *own.shape[1:]), own.dtype)
+        tables[pattern] = tables[pattern].at[np.array(layers)].add(own)
+    zero = jnp.zeros((), potentials[0].table.dtype if potentials else float)
+    constant = sum((jnp.sum(p.table) for p in potentials if p.table.ndim == 1), start=zero)
+    return Layers(len(sites), sizes, found[1], tables, constant, axis)

@@ -1,0 +1,98 @@
+"""The exact method that suits a Hamiltonian, chosen by structure and size.
+
+The choice looks at what is static (space, shape, which sites interact), never at coefficients, so
+it is the same under ``jit``. It takes the first of these that applies:
+
+1. a quadratic field on the line: the Gaussian integral;
+2. few configurations: enumeration;
+3. layers along an axis: the transfer matrix, or the contraction of the tensor network where that
+   takes far fewer operations;
+4. many configurations, but not too many: enumeration again.
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Array, Key
+
+from physdl.errors import PhysdlError, TooLargeError
+from physdl.estimators._base import Estimate, Estimator
+from physdl.estimators.contraction import Contraction
+from physdl.estimators.enumeration import Enumeration
+from physdl.estimators.gaussian import Gaussian
+from physdl.estimators.transfer_matrix import TransferMatrix
+from physdl.hamiltonian import Hamiltonian
+from physdl.hamiltonian.factors import require_finite
+from physdl.hamiltonian.potential import state_counts
+from physdl.pytree import module, static
+from physdl.spaces import LINE
+
+__all__ = ["Auto"]
+
+FEW = 2**16
+MOST = 2**36
+CHEAP = 1e9
+ADVANTAGE = 10.0
+MOST_OPERATIONS = 1e12
+
+
+@module
+class Auto:
+    """Exact log Z by the method that suits the Hamiltonian.
+
+    Attributes:
+      max_memory: bytes a method may take.
+      search_seconds: time to look for a contraction order.
+
+    Raises:
+      SpaceError: no exact method knows the space.
+      TooLargeError: no exact method can finish.
+
+    >>> from physdl import lattices, models
+    >>> h = models.ising(lattices.square(4, 4), 0.2)
+    >>> Auto()(h)
+    log Z = 11.77147036 (exact) [OK]
+    >>> Auto().choose(h)[1]
+    'only 65536 configurations'
+    """
+
+    max_memory: int = static(default=4 * 2**30)
+    search_seconds: float = static(default=5.0)
+
+    def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
+        """The estimate of the chosen method, with the reason in its ``method``."""
+        method, reason = self.choose(h)
+        estimate = method(h, key=key)
+        return dataclasses.replace(estimate, method=f"{estimate.method}; chosen: {reason}")
+
+    def choose(self, h: Hamiltonian) -> tuple[Estimator, str]:
+        """The method, and why."""
+        if h.space == LINE and h.degree <= 2:
+            return Gaussian(), "the Hamiltonian is quadratic"
+        sizes = state_counts(require_finite(h.space, "exact counting"), h.n_sites)
+        log2 = float(np.sum(np.log2(sizes)))
+        if log2 <= np.log2(FEW):
+            return Enumeration(), f"only {2**log2:.0f} configurations"
+        transfer = TransferMatrix(max_memory=self.max_memory)
+        try:
+            layers = transfer.layers(h)
+        except PhysdlError:
+            layers = None
+        if layers is not None and layers.operations <= CHEAP:
+            return transfer, f"{layers.n_layers} layers of 2^{layers.log2_states:.0f} states"
+        contraction = Contraction(self.max_memory, self.search_seconds)
+        refusal = "it would take too many operations"
+        try:
+            _, plan = contraction.plan(h)
+            if layers is not None and layers.operations <= ADVANTAGE * plan.operations:
+                return transfer, f"{layers.n_layers} layers of 2^{layers.log2_states:.0f} states"
+            if plan.operations <= MOST_OPERATIONS:
+                return contraction, f"the network has width {plan.width:.0f}"
+        except PhysdlError as error:
+            refusal = str(error)
+        if log2 <= np.log2(MOST):
+            return Enumeration(MOST), f"2^{log2:.0f} configurations can be enumerated"
+        raise TooLargeError(
+            f"no exact method can do {h.n_sites} sites with 2^{log2:.0f} configurations "
+            f"(contraction: {refusal}): use a smaller system or a sampled method."
+        )

@@ -1,0 +1,308 @@
+r"""Exact counting layer by layer: the transfer matrix, never written down.
+
+    Z = sum over layers of prod_t T_t(x_t, x_{t+1}),      psi_{t+1}(x') = sum_x T_t(x, x') psi_t(x)
+
+The vector psi has one entry for each of the q^L states of a layer. A layer is exchanged a few
+columns at a time: new columns enter, the tables whose sites are now all present are multiplied in,
+and old columns nothing needs any more are summed out, so a layer costs L q^L operations and not
+q^(2L). Neighbouring columns are joined so that each exchange is a matrix product. One ``scan`` runs
+over the layers: thousands of them compile as fast as ten.
+
+With periodic layers the vector is started from each state of the first layer in turn (in batches)
+and Z is the trace.
+
+psi is rescaled at every layer. The logarithms of its entries differ by no more than the ranges of
+the tables of two neighbouring layers, or of all layers where some states are forbidden; where these
+exceed what floating-point numbers hold, the same exchange is carried out on logarithms.
+"""
+
+import math
+import string
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from physdl.errors import SettingError, StructureError, TooLargeError
+from physdl.estimators._base import Estimate, exact
+from physdl.estimators._layers import Layers, Pattern, layered
+from physdl.hamiltonian import Hamiltonian
+from physdl.hamiltonian.factors import require_finite
+from physdl.hamiltonian.potential import state_counts
+from physdl.numerics import log_or_zero, logsumexp, rescale
+from physdl.pytree import module, static
+
+__all__ = ["TransferMatrix"]
+
+JOINED = 32
+BATCH = 2.0**18
+SMALL = 11
+MOST_OPERATIONS = 1e14
+COMFORT = 0.42
+START = -1
+
+
+@module
+class TransferMatrix:
+    """Exact log Z of strips, cylinders and tori of any finite-space Hamiltonian.
+
+    Attributes:
+      axis: the axis of the shape along which to go; ``None`` takes the cheapest.
+      max_memory: bytes the vector and its workspace may take.
+
+    Raises:
+      SettingError: the memory limit is not positive, or the shape has no such axis.
+      SpaceError: the space is not finite.
+      StructureError: an interaction reaches beyond the neighbouring layer.
+      TooLargeError: a layer has too many states.
+
+    >>> from physdl import lattices, models
+    >>> TransferMatrix()(models.ising(lattices.square(4, 4), 0.2))
+    log Z = 11.77147036 (exact) [OK]
+    """
+
+    axis: int | None = static(default=None)
+    max_memory: int = static(default=4 * 2**30)
+
+    def __post_init__(self) -> None:
+        if not self.max_memory > 0:
+            raise SettingError(f"max_memory is a positive number of bytes, got {self.max_memory}.")
+
+    def layers(self, h: Hamiltonian) -> Layers:
+        """The cut that would be used."""
+        space = require_finite(h.space, "the transfer matrix")
+        sizes, potentials = state_counts(space, h.n_sites), h.potentials()
+        if self.axis is not None and not 0 <= self.axis < len(h.shape):
+            raise SettingError(f"axis {self.axis} does not exist in the shape {h.shape}.")
+        axes = range(len(h.shape)) if self.axis is None else [self.axis]
+        found, problem = [], None
+        for axis in axes:
+            try:
+                found.append(layered(potentials, sizes, h.shape, axis))
+            except StructureError as error:
+                problem = error
+        if not found:
+            raise problem or StructureError("a single site has no layers: use Enumeration.")
+        best = min(found, key=lambda cut: cut.operations)
+        needed = 4 * 2.0 ** min(best.log2_states, 500.0) * h.dtype.itemsize
+        if needed > self.max_memory or best.operations > MOST_OPERATIONS:
+            ring = " closed to a ring" if best.periodic else ""
+            raise TooLargeError(
+                f"a transfer matrix over 2^{best.log2_states:.0f} states of a layer{ring} takes "
+                f"{needed:.1e} bytes and {best.operations:.1e} operations, above "
+                f"max_memory={self.max_memory} or {MOST_OPERATIONS:.0e}: use Contraction, Planar "
+                f"or a sampled method."
+            )
+        return best
+
+    @jax.jit
+    def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
+        """The estimate; deterministic, ``key`` is not used."""
+        del key
+        cut = self.layers(h)
+        log_z = _log_z(cut) - cut.constant
+        ring = ", traced over the first" if cut.periodic else ""
+        method = f"transfer matrix, {cut.n_layers} layers of 2^{cut.log2_states:.0f} states{ring}"
+        return exact(log_z.astype(h.dtype), h, method)
+
+
+def _log_z(cut: Layers) -> Array:
+    spread = sum(
+        (_ranges(jax.lax.stop_gradient(t)) for t in cut.tables.values()),
+        start=jnp.zeros(cut.n_layers),
+    )
+    dtype = jnp.result_type(*cut.tables.values()) if cut.tables else jnp.zeros(()).dtype
+    comfort = COMFORT * -math.log(float(np.finfo(dtype).tiny))
+    linear = _walked(cut, logarithmic=False)
+    forbids = jnp.zeros((), bool)
+    for table in cut.tables.values():
+        forbids = forbids | jnp.any(jnp.isposinf(table))
+    bound = jnp.where(forbids, jnp.sum(spread) + cut.n_layers * cut.log2_states, jnp.max(spread))
+    safe = (bound < comfort) & jnp.isfinite(linear)
+    out: Array = jax.lax.cond(safe, lambda: linear, lambda: _walked(cut, logarithmic=True))
+    return out
+
+
+def _ranges(table: Float[Array, "T ..."]) -> Float[Array, " T"]:
+    flat = table.reshape(len(table), -1)
+    finite = jnp.isfinite(flat)
+    high = jnp.max(jnp.where(finite, flat, -jnp.inf), axis=1)
+    low = jnp.min(jnp.where(finite, flat, jnp.inf), axis=1)
+    return jnp.where(high >= low, high - low, 0.0).astype(float)
+
+
+def _walked(cut: Layers, *, logarithmic: bool) -> Array:
+    exchange = _Exchange(cut, logarithmic)
+    n_states = math.prod(cut.sizes)
+    first, scale = exchange.inside({p: t[0] for p, t in cut.tables.items() if p[-1][0] == 0})
+    inner = {p: _shifted(p, t) for p, t in cut.tables.items()}
+    steps = {p: t[:-1] for p, t in inner.items()}
+    last = {p: t[-1] for p, t in cut.tables.items() if p[-1][0] == 1}
+    if not cut.periodic:
+        return scale + exchange.total(exchange.run(first[None], steps))
+
+    def from_starts(starts: Array) -> Array:
+        chosen = starts[:, None] == jnp.arange(n_states)[None, :]
+        psi = jnp.where(chosen.reshape(-1, *first.shape), first[None], exchange.nothing)
+        psi, log_scale = exchange.run(psi, steps)
+        psi, step_scale = exchange.step(psi, last)
+        closed = jnp.where(chosen.reshape(psi.shape), psi, exchange.nothing)
+        return exchange.total((closed, log_scale + step_scale))
+
+    batch = _divisor(n_states, max(1, int(BATCH / n_states)))
+    starts = jnp.arange(n_states).reshape(-1, batch)
+    return scale + logsumexp(jax.lax.map(jax.checkpoint(from_starts), starts))
+
+
+def _shifted(pattern: Pattern, table: Array) -> Array:
+    """Tables of the step t -> t + 1: those between the two, and those inside layer t + 1."""
+    return table if pattern[-1][0] == 1 else jnp.roll(table, -1, axis=0)
+
+
+def _divisor(n: int, most: int) -> int:
+    return next(d for d in range(min(n, most), 0, -1) if n % d == 0)
+
+
+class _Exchange:
+    """Exchanging one layer for the next, in groups of neighbouring columns."""
+
+    def __init__(self, cut: Layers, logarithmic: bool):
+        self.sizes, self.logarithmic = cut.sizes, logarithmic
+        self.nothing = -jnp.inf if logarithmic else 0.0
+        pairs_only = all(len(p) <= 2 for p in cut.tables)
+        limit = JOINED if pairs_only else 4
+        if logarithmic and cut.log2_states > SMALL:
+            limit = 2
+        self.group_of, self.groups = _joined(cut.sizes, limit)
+        self.shape = tuple(math.prod(cut.sizes[c] for c in g) for g in self.groups)
+
+    def enter(self, log_weight: Array) -> Array:
+        """Weights from logarithms that are not positive."""
+        return log_weight if self.logarithmic else jnp.exp(log_weight)
+
+    def rescaled(self, psi: Array) -> tuple[Array, Array]:
+        """psi relative to its largest entry, and the log of that."""
+        if self.logarithmic:
+            return psi, jnp.zeros((), psi.dtype)
+        return rescale(psi)
+
+    def total(self, carried: tuple[Array, Array]) -> Array:
+        """log of the sum of all entries."""
+        psi, log_scale = carried
+        return log_scale + (logsumexp(psi) if self.logarithmic else log_or_zero(jnp.sum(psi)))
+
+    def joint(self, tables: dict[Pattern, Array]) -> dict[tuple[int, ...], Array]:
+        """Energies over groups: axis g is new group g, axis m + g old group g.
+
+        A pattern inside the new layer has no column of the old one.
+        """
+        m, out = len(self.groups), dict[tuple[int, ...], Array]()
+        for pattern, table in tables.items():
+            between = pattern[-1][0] == 1
+            columns = [(0 if ahead or not between else m, c) for ahead, c in pattern]
+            axes = tuple(sorted({old + self.group_of[c] for old, c in columns}))
+            where: dict[tuple[int, int], int] = {}
+            for axis in axes:
+                for c in self.groups[axis % m]:
+                    where[(m if axis >= m else 0, c)] = len(where)
+            order = sorted(range(len(columns)), key=lambda k: where[columns[k]])
+            present = {where[columns[k]]: table.shape[k] for k in order}
+            full = [self.sizes[c] for axis in axes for c in self.groups[axis % m]]
+            open_shape = [present.get(k, 1) for k in range(len(full))]
+            spread = jnp.broadcast_to(jnp.transpose(table, order).reshape(open_shape), full)
+            spread = spread.reshape([self.shape[axis % m] for axis in axes])
+            out[axes] = out[axes] + spread if axes in out else spread
+        return out
+
+    def inside(self, tables: dict[Pattern, Array]) -> tuple[Array, Array]:
+        """The weight of a single layer as a vector over its groups, and its log scale."""
+        psi = jnp.zeros(self.shape, jnp.result_type(*tables.values()) if tables else float)
+        for axes, table in self.joint(tables).items():
+            open_shape = [self.shape[g] if g in axes else 1 for g in range(len(self.groups))]
+            psi = psi - table.reshape(open_shape)
+        top = jax.lax.stop_gradient(jnp.max(psi))
+        top = jnp.where(jnp.isfinite(top), top, 0.0)
+        return self.enter(psi - top), top
+
+    def run(self, psi: Array, steps: dict[Pattern, Array]) -> tuple[Array, Array]:
+        """Exchange all layers in turn."""
+
+        def body(
+            carried: tuple[Array, Array], tables: dict[Pattern, Array]
+        ) -> tuple[tuple[Array, Array], None]:
+            psi, scale = self.step(carried[0], tables)
+            return (psi, carried[1] + scale), None
+
+        start = (psi, jnp.zeros((), psi.dtype))
+        if not steps:
+            return start
+        carried: tuple[Array, Array] = jax.lax.scan(jax.checkpoint(body), start, steps)[0]
+        return carried
+
+    def step(self, psi: Array, tables: dict[Pattern, Array]) -> tuple[Array, Array]:
+        """Exchange one layer; ``psi`` has a batch axis and then one axis per group."""
+        m = len(self.groups)
+        energies = self.joint(tables)
+        newest = {axes: max((a for a in axes if a < m), default=0) for axes in energies}
+        leaves = [max([g, *(newest[axes] for axes in energies if m + g in axes)]) for g in range(m)]
+        held = [START, *range(m, 2 * m)]
+        scale = jnp.zeros((), psi.dtype)
+        for g in range(m):
+            factors = []
+            for axes, energy in energies.items():
+                if newest[axes] == g:
+                    top = jax.lax.stop_gradient(jnp.min(energy))
+                    top = jnp.where(jnp.isfinite(top), top, 0.0)
+                    scale = scale - top.astype(psi.dtype)
+                    factors.append((axes, self.enter(top - energy)))
+            if not any(g in axes for axes, _ in factors):
+                ones = jnp.ones(self.shape[g], psi.dtype)
+                factors.append(((g,), jnp.zeros_like(ones) if self.logarithmic else ones))
+            gone = {m + o for o in range(m) if leaves[o] == g}
+            kept = [a for a in held if a not in gone] + [g]
+            psi = self._combined(psi, held, factors, kept)
+            held = kept
+        psi, top = self.rescaled(psi)
+        return psi, scale + top
+
+    def _combined(
+        self,
+        psi: Array,
+        held: Sequence[int],
+        factors: Sequence[tuple[tuple[int, ...], Array]],
+        kept: Sequence[int],
+    ) -> Array:
+        """Multiply the factors in and sum the axes that are not kept."""
+        if not self.logarithmic:
+            letter = {axis: string.ascii_letters[k] for k, axis in enumerate({*held, *kept})}
+            names = ["".join(letter[a] for a in axes) for axes in (held, *(a for a, _ in factors))]
+            output = "".join(letter[a] for a in kept)
+            operands = [psi, *(f for _, f in factors)]
+            return jnp.einsum(
+                f"{','.join(names)}->{output}", *operands, optimize="optimal", precision="highest"
+            )
+        union = [*kept, *(a for a in held if a not in kept)]
+        total = jnp.zeros((), psi.dtype)
+        for axes, f in [(tuple(held), psi), *factors]:
+            order = sorted(range(len(axes)), key=lambda k: union.index(axes[k]))
+            length = dict(zip(axes, f.shape, strict=True))
+            open_shape = [length.get(a, 1) for a in union]
+            f = jnp.transpose(f, order).reshape(open_shape)
+            total = f if total.ndim == 0 else total + f
+        return logsumexp(total, axis=tuple(range(len(kept), len(union))))
+
+
+def _joined(sizes: tuple[int, ...], limit: int) -> tuple[list[int], list[list[int]]]:
+    """Neighbouring columns joined while their states number at most ``limit``."""
+    groups: list[list[int]] = []
+    states = limit + 1
+    for c, q in enumerate(sizes):
+        if not groups or states * q > limit:
+            groups.append([])
+            states = 1
+        groups[-1].append(c)
+        states *= q
+    group_of = [g for g, columns in enumerate(groups) for _ in columns]
+    return group_of, groups

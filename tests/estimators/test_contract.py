@@ -1,0 +1,203 @@
+"""What every exact estimator must do. Add a row to EXACT or MODELS; write no new test here."""
+
+import brute_force
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physdl import estimators, lattices, models, spaces
+from physdl.estimators import Status
+from physdl.hamiltonian import Hamiltonian, Potential, Sites, Stencil
+
+RNG = np.random.default_rng(7)
+
+EXACT = {
+    "enumeration": estimators.Enumeration(),
+    "contraction": estimators.Contraction(),
+    "transfer_matrix": estimators.TransferMatrix(),
+    "auto": estimators.Auto(),
+}
+
+
+def random_bonds(lattice):
+    return RNG.normal(size=len(lattice.bonds.array))
+
+
+def glass(lattice, scale=1.0):
+    return models.ising(
+        lattice, scale * random_bonds(lattice), scale * RNG.normal(size=lattice.n_sites)
+    )
+
+
+def mixed():
+    space = spaces.product([spaces.levels(q) for q in (2, 3, 2, 4, 3, 2)])
+    pair = Potential(RNG.normal(size=(1, 2, 3)), [[0, 1]])
+    triple = Potential(RNG.normal(size=(1, 2, 4, 3)), [[2, 3, 4]])
+    last = Potential(RNG.normal(size=(2, 3, 2)), [[4, 5], [1, 2]])
+    return Hamiltonian({"a": pair, "b": triple, "c": last}, space=space, shape=(2, 3))
+
+
+def hard_squares(rows, cols):
+    lattice = lattices.square(rows, cols, periodic=False)
+    exclusion = Potential([[0.0, 0.0], [0.0, np.inf]], lattice.bonds)
+    activity = Sites(-0.3, np.arange(lattice.n_sites)[:, None])
+    terms = {"exclusion": exclusion, "activity": activity}
+    return Hamiltonian(terms, space=spaces.BINARY, shape=lattice.shape)
+
+
+PLAQUETTE = Stencil(RNG.normal(size=(1, 4, 3)), [[[0, 0], [0, 1], [1, 0], [1, 1]]])
+
+# model, and the methods whose structure it does not have
+MODELS = {
+    "ising torus": (models.ising(lattices.square(4, 4), 0.44), ()),
+    "ising 2 x 3 torus with field": (models.ising(lattices.square(2, 3), 0.3, 0.2), ()),
+    "glass cylinder": (glass(lattices.square(4, 3, periodic=(True, False))), ()),
+    "glass triangular": (glass(lattices.triangular(4, 3)), ()),
+    "glass honeycomb": (glass(lattices.honeycomb(2, 3)), ()),
+    "glass kagome": (glass(lattices.kagome(2, 2, periodic=False)), ()),
+    "glass ladder": (glass(lattices.ladder(6)), ()),
+    "glass cubic": (glass(lattices.cubic(2, 2, 3)), ()),
+    "frozen glass": (glass(lattices.square(3, 4), 300.0), ()),
+    "random regular graph": (glass(lattices.random_regular(10, 3)), ("transfer_matrix",)),
+    "complete graph": (models.sherrington_kirkpatrick(10, 1.0, 0.3), ("transfer_matrix",)),
+    "three-spin": (models.p_spin(9, 3), ("transfer_matrix",)),
+    "potts": (models.potts(lattices.square(3, 3), 3, 0.9, [0.1, 0.0, -0.2]), ()),
+    "clock": (models.clock(lattices.square(3, 3, periodic=False), 4, 0.7, 0.1), ()),
+    "blume-capel": (models.blume_capel(lattices.square(3, 3), 0.5, 0.2, biquadratic=0.3), ()),
+    "ashkin-teller": (models.ashkin_teller(lattices.square(2, 3), 0.3, 0.2), ()),
+    "plaquettes": (Hamiltonian({"p": PLAQUETTE}, space=spaces.SPIN, shape=(4, 3)), ()),
+    "mixed levels": (mixed(), ("transfer_matrix",)),
+    "hard squares": (hard_squares(3, 4), ()),
+    "rbm": (models.rbm(RNG.normal(size=(5, 4)), 0.1, 0.2), ("transfer_matrix",)),
+    "free spins": (models.ising(lattices.chain(6), 0.0, 0.4), ()),
+}
+
+CASES = [
+    pytest.param(EXACT[e], h, id=f"{e}-{m}")
+    for m, (h, excluded) in MODELS.items()
+    for e in EXACT
+    if e not in excluded
+]
+each_method = pytest.mark.parametrize("estimator", EXACT.values(), ids=EXACT.keys())
+
+
+@pytest.mark.parametrize("estimator, h", CASES)
+def test_agrees_with_brute_force(estimator, h):
+    truth = brute_force.log_z_of(h)
+    out = estimator(h)
+    assert Status(int(out.status)) is Status.OK
+    assert float(out.stderr) == 0
+    assert float(out.log_z) == pytest.approx(truth, rel=1e-13, abs=1e-12)
+    assert float(out.lower) == float(out.upper) == float(out.log_z)
+
+
+@each_method
+def test_jit_changes_nothing(estimator):
+    h = glass(lattices.square(3, 3))
+    direct, compiled = estimator(h).log_z, jax.jit(lambda h: estimator(h).log_z)(h)
+    assert float(direct) == pytest.approx(float(compiled), rel=1e-13)
+
+
+@each_method
+def test_new_couplings_do_not_retrace(estimator):
+    traces = []
+    lattice = lattices.square(3, 3)
+
+    @jax.jit
+    def log_z(e, h):
+        traces.append(1)
+        return e(h).log_z
+
+    for k in (0.1, 0.2, 0.3):
+        log_z(estimator, models.ising(lattice, jnp.asarray(k)))
+    assert len(traces) == 1
+
+
+@each_method
+def test_vmap_over_couplings_is_a_loop(estimator):
+    lattice = lattices.square(3, 3)
+    ks = jnp.array([0.1, 0.4, 60.0])
+    batched = jax.vmap(lambda k: estimator(models.ising(lattice, k, 0.1)).log_z)(ks)
+    looped = [float(estimator(models.ising(lattice, k, 0.1)).log_z) for k in ks]
+    np.testing.assert_allclose(batched, looped, rtol=1e-13)
+
+
+@each_method
+def test_first_and_second_derivatives_are_moments(estimator):
+    lattice = lattices.square(3, 3)
+    bonds = lattice.bonds.array
+    weights = jnp.asarray([0.4, -0.2])
+    field = jnp.asarray(np.linspace(-1, 1, 9))
+
+    def log_z(w):
+        return estimator(models.ising(lattice, w[0], w[1] * field)).log_z
+
+    gradient, hessian = jax.grad(log_z)(weights), jax.jit(jax.hessian(log_z))(weights)
+    states = brute_force.all_states(brute_force.POINTS["SPIN"], 9)[:, :, 0]
+    features = np.stack(
+        [(states[:, bonds[:, 0]] * states[:, bonds[:, 1]]).sum(1), states @ np.asarray(field)], 1
+    )
+    log_p = features @ np.asarray(weights)
+    p = np.exp(log_p - log_p.max())
+    p /= p.sum()
+    mean = p @ features
+    covariance = (features - mean).T @ ((features - mean) * p[:, None])
+    np.testing.assert_allclose(gradient, mean, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(hessian, covariance, rtol=1e-10, atol=1e-10)
+
+
+@each_method
+def test_an_empty_ensemble_is_zero_and_says_so(estimator):
+    forbidden = Potential(np.full((1, 2, 2), np.inf), [[0, 1]])
+    pair = Sites(0.3, [[0, 1], [1, 2], [2, 3]])
+    h = Hamiltonian({"no": forbidden, "pair": pair}, space=spaces.BINARY, shape=(4,))
+    out = estimator(h)
+    assert float(out.log_z) == -np.inf
+    assert Status(int(out.status)) is Status.ZERO
+    gradient = jax.grad(lambda h: estimator(h).log_z)(h)
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
+
+
+@each_method
+def test_an_undefined_coefficient_is_reported(estimator):
+    out = estimator(models.ising(lattices.square(3, 3), np.nan, 0.1))
+    assert Status(int(out.status)) is Status.NONFINITE
+
+
+@each_method
+def test_hard_constraints_have_finite_derivatives(estimator):
+    gradient = jax.grad(lambda h: estimator(h).log_z)(hard_squares(3, 3))
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradient))
+    assert float(-gradient.terms["activity"].coefficient) > 0
+
+
+@pytest.mark.parametrize("estimator", [EXACT["contraction"], EXACT["transfer_matrix"]])
+def test_forbidden_states_do_not_hide_underflow(estimator):
+    """All sites are equal, and each half of the fields is beaten by the other in the end."""
+    n = 60
+    pairs = np.stack([np.arange(n - 1), np.arange(1, n)], axis=1)
+    equal = Potential([[0.0, np.inf], [np.inf, 0.0]], pairs)
+    field = Potential([[0.0, 30.0]] * (n // 2) + [[30.01, 0.0]] * (n // 2), np.arange(n)[:, None])
+    h = Hamiltonian({"equal": equal, "field": field}, space=spaces.BINARY, shape=(n,))
+    exact = np.logaddexp(-30.01 * (n // 2), -30.0 * (n // 2))
+    assert float(estimator(h).log_z) == pytest.approx(exact, rel=1e-13)
+    assert float(jax.jit(lambda: estimator(h).log_z)()) == pytest.approx(exact, rel=1e-13)
+
+
+@each_method
+def test_float32_keeps_its_digits(estimator):
+    truth = brute_force.log_z_of(models.ising(lattices.square(3, 3), 0.4, 0.1))
+    with jax.enable_x64(False):
+        out = estimator(models.ising(lattices.square(3, 3), 0.4, 0.1))
+        assert out.log_z.dtype == jnp.float32
+        assert float(out.log_z) == pytest.approx(truth, rel=3e-6)
+
+
+@pytest.mark.parametrize("name", ["ising torus", "mixed levels", "potts"])
+def test_site_marginals_are_probabilities(name):
+    h = MODELS[name][0]
+    p = np.asarray(estimators.site_marginals(h, estimators.Contraction()))
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, rtol=1e-12)
+    q = np.asarray(estimators.site_marginals(h, estimators.Enumeration()))
+    np.testing.assert_allclose(p, q, atol=1e-12)
