@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from physdl.errors import TooLargeError
 from physdl.hamiltonian.condition import renumbered
-from physdl.hamiltonian.factors import Term, potentials, require_finite
+from physdl.hamiltonian.factors import Term, potentials, require_finite, separated
 from physdl.hamiltonian.potential import Potential, state_counts
 from physdl.hamiltonian.sites import Sites
 from physdl.numerics import logsumexp
@@ -80,7 +80,7 @@ def _split(
                     numbers = new[sites[rows]] if out is untouched else sites[rows]
                     out[name] = Potential(table, Table(numbers))
             continue
-        plain = term.to_sites(shape, space)
+        plain = separated(term.to_sites(shape, space), space)
         c, variables = space.n_components, plain.table.array
         inside = np.any(new[plain.rows // c] < 0, axis=1)
         for rows, out in ((~inside, untouched), (inside, touched)):

@@ -130,7 +130,9 @@ class Sites:
         if table.ndim == 2:
             return Sites(jnp.broadcast_to(self.coefficient, table.shape[:1]), self.table)
         coefficient = jnp.broadcast_to(self.coefficient[..., None], table.shape[:2])
-        return Sites(coefficient.reshape(-1), Table(table.reshape(-1, table.shape[-1])))
+        return Sites(
+            coefficient.reshape(-1), Table(table.reshape(coefficient.size, table.shape[-1]))
+        )
 
 
 def _as_table(values: NumpyArrayLike) -> Table:

@@ -48,6 +48,9 @@ def test_flattened_has_one_coefficient_for_each_monomial():
     assert flat.coefficient.tolist() == [1.0, 1.0, 2.0, 2.0]
     assert flat.table.array.tolist() == [[0, 1], [1, 2], [0, 2], [2, 2]]
     assert Sites(2.0, [[0], [1]]).flattened().coefficient.tolist() == [2.0, 2.0]
+    for shape in ((2, 3, 0), (0, 3, 2)):
+        flat = Sites(1.0, np.empty(shape, int)).flattened()
+        assert flat.table.array.shape == (shape[0] * shape[1], shape[2])
 
 
 def test_incidence_lists_the_rows_that_touch_each_site():
