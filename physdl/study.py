@@ -22,6 +22,7 @@ from physdl.estimators import (
     Estimate,
     Estimator,
     Gaussian,
+    Planar,
     Status,
     TransferMatrix,
 )
@@ -134,6 +135,7 @@ def _default_methods() -> dict[str, Estimator]:
         "enumeration": Enumeration(max_states=ENUMERABLE),
         "transfer-matrix": TransferMatrix(),
         "contraction": Contraction(),
+        "planar": Planar(),
         "gaussian": Gaussian(),
     }
 

@@ -15,6 +15,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "enumeration": estimators.Enumeration,
     "transfer-matrix": estimators.TransferMatrix,
     "contraction": estimators.Contraction,
+    "planar": estimators.Planar,
     "gaussian": estimators.Gaussian,
 }
 

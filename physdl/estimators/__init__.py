@@ -8,4 +8,5 @@ from physdl.estimators.contraction import Contraction as Contraction
 from physdl.estimators.enumeration import Enumeration as Enumeration
 from physdl.estimators.gaussian import Gaussian as Gaussian
 from physdl.estimators.marginals import site_marginals as site_marginals
+from physdl.estimators.planar import Planar as Planar
 from physdl.estimators.transfer_matrix import TransferMatrix as TransferMatrix

@@ -5,26 +5,32 @@ it is the same under ``jit``. It takes the first of these that applies:
 
 1. a quadratic field on the line: the Gaussian integral;
 2. few configurations: enumeration;
-3. layers along an axis: the transfer matrix, or the contraction of the tensor network where that
+3. few operations layer by layer: the transfer matrix;
+4. a planar graph of spins without a field: the Kac-Ward determinant, and the next method where its
+   digits turn out to be spoilt;
+5. layers along an axis: the transfer matrix, or the contraction of the tensor network where that
    takes far fewer operations;
-4. many configurations, but not too many: enumeration again.
+6. many configurations, but not too many: enumeration again.
 """
 
+import contextlib
 import dataclasses
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
 from physdl.errors import PhysdlError, TooLargeError
-from physdl.estimators._base import Estimate, Estimator
+from physdl.estimators._base import Estimate, Estimator, Status
 from physdl.estimators.contraction import Contraction
 from physdl.estimators.enumeration import Enumeration
 from physdl.estimators.gaussian import Gaussian
+from physdl.estimators.planar import Planar
 from physdl.estimators.transfer_matrix import TransferMatrix
 from physdl.hamiltonian import Hamiltonian
 from physdl.hamiltonian.factors import require_finite
 from physdl.hamiltonian.potential import state_counts
-from physdl.pytree import module, static
+from physdl.pytree import is_traced, module, static
 from physdl.spaces import LINE
 
 __all__ = ["Auto"]
@@ -63,10 +69,17 @@ class Auto:
         """The estimate of the chosen method, with the reason in its ``method``."""
         method, reason = self.choose(h)
         estimate = method(h, key=key)
+        if isinstance(method, Planar) and _lost_digits(estimate):
+            with contextlib.suppress(TooLargeError):
+                method, reason = self._choose(h, planar=False)
+                estimate = method(h, key=key)
         return dataclasses.replace(estimate, method=f"{estimate.method}; chosen: {reason}")
 
     def choose(self, h: Hamiltonian) -> tuple[Estimator, str]:
         """The method, and why."""
+        return self._choose(h, planar=True)
+
+    def _choose(self, h: Hamiltonian, *, planar: bool) -> tuple[Estimator, str]:
         if h.space == LINE and h.degree <= 2:
             return Gaussian(), "the Hamiltonian is quadratic"
         sizes = state_counts(require_finite(h.space, "exact counting"), h.n_sites)
@@ -80,6 +93,11 @@ class Auto:
             layers = None
         if layers is not None and layers.operations <= CHEAP:
             return transfer, f"{layers.n_layers} layers of 2^{layers.log2_states:.0f} states"
+        if planar:
+            with contextlib.suppress(PhysdlError):
+                determinant = Planar(max_memory=self.max_memory)
+                determinant.blocks(h)
+                return determinant, "spins on a planar graph without a field"
         contraction = Contraction(self.max_memory, self.search_seconds)
         refusal = "it would take too many operations"
         try:
@@ -96,3 +114,8 @@ class Auto:
             f"no exact method can do {h.n_sites} sites with 2^{log2:.0f} configurations "
             f"(contraction: {refusal}): use a smaller system or a sampled method."
         )
+
+
+def _lost_digits(estimate: Estimate) -> bool:
+    """Whether a known estimate says so; a traced one cannot."""
+    return not is_traced(estimate.status) and bool(jnp.any(estimate.status == Status.PRECISION))
