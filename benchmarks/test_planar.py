@@ -1,4 +1,4 @@
-"""OPENBLAS_NUM_THREADS=1 pytest benchmarks/test_planar.py: the Kac-Ward determinant, with cotengra as peer.
+"""The Kac-Ward determinant, with cotengra as peer: OPENBLAS_NUM_THREADS=1 pytest benchmarks
 
 Compilation, drawing in the plane and search for a contraction tree are outside the timed region and
 recorded beside it in seconds.
