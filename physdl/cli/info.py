@@ -1,7 +1,6 @@
 """``physdl info``: what a model is, before anything is counted."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -52,12 +51,13 @@ def describe(h: Hamiltonian) -> dict[str, Any]:
     return out
 
 
-def run(*, precision: str, seed: int, as_json: bool, evidence: Path | None, **model: Any) -> None:
+def run(*, precision: str, seed: int, as_json: bool, evidence: str | None, **model: Any) -> None:
     """Carry out the command."""
     set_precision(precision)
     start = time.perf_counter()
-    with progress("reading"):
+    with progress("reading the model") as stage:
         h, title = build(**model, evidence=evidence, seed=seed)
+        stage("looking for a method")
         values = describe(h)
     values["seconds"] = round(time.perf_counter() - start, 3)
     if as_json:
