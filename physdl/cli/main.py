@@ -173,7 +173,3 @@ def methods() -> None:
     from physdl.cli.methods import listing
 
     click.echo(listing())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,7 +20,7 @@ from physdl.spaces import Finite
 
 __all__ = ["fitted", "parse"]
 
-MOST = {"n_sites": 4096, "q": 128, "n": 128, "p": 64, "s": 64, "seed": 2**32 - 1}
+MOST = {"n_sites": 2048, "q": 128, "n": 128, "s": 64, "seed": 2**32 - 1}
 MOST_POWER = 64
 SPACES = ("BINARY", "LINE", "SPIN")
 NOT_GIVEN = ("path", "lattice")
@@ -92,9 +92,9 @@ def _fit(name: str, value: Any, annotation: Any) -> Any:
 
 def _number(name: str, value: Any, *, whole: bool) -> float:
     kind, most = ("an integer" if whole else "a number"), MOST.get(name, np.inf)
-    fit = _array(name, value)
-    number = fit if isinstance(fit, float) else np.nan
-    if not abs(number) <= most or (whole and number != int(number)):
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    number = float(value) if plain and abs(value) <= most else np.nan
+    if not np.isfinite(number) or (whole and number != int(number)):
         limit = f" of at most {most}" if np.isfinite(most) else ""
         raise SettingError(f"parameter {name!r} is {kind}{limit}, got {_shown(value)}.")
     if name == "seed" and number < 0:
@@ -126,8 +126,7 @@ def _array(name: str, value: Any) -> float | NDArray[np.float64]:
     """A Python number stays one: 0 means that a term is absent."""
     try:
         array = np.asarray(value)
-        logical = isinstance(value, list) and any(isinstance(v, bool) for v in np.ravel(value))
-        if array.dtype.kind not in "fiuO" or logical:
+        if array.dtype.kind not in "fiuO" or _logical(value):
             raise TypeError
         out = array.astype(float)
     except (ValueError, TypeError, OverflowError):
@@ -138,6 +137,10 @@ def _array(name: str, value: Any) -> float | NDArray[np.float64]:
     if not np.isfinite(out).all():
         raise SettingError(f"parameter {name!r} must be finite, got {_shown(value)}.")
     return float(out) if out.ndim == 0 else out
+
+
+def _logical(value: Any) -> bool:
+    return any(map(_logical, value)) if isinstance(value, list) else isinstance(value, bool)
 
 
 def _shown(value: Any) -> str:

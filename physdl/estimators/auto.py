@@ -89,7 +89,7 @@ class Auto:
             if plan.operations <= MOST_OPERATIONS:
                 return contraction, f"the network has width {plan.width:.0f}"
         except PhysdlError as error:
-            refusal = str(error)
+            refusal = str(error).rstrip(".")
         if log2 <= np.log2(MOST):
             return Enumeration(MOST), f"2^{log2:.0f} configurations can be enumerated"
         raise TooLargeError(
