@@ -38,7 +38,7 @@ def describe(h: Hamiltonian) -> dict[str, Any]:
         network, plan = Contraction(search_seconds=1.0).plan(h)
         sites = [len(scope) for scope in network.scopes]
         out["n_tables"], out["largest_table_sites"] = len(sites), max(sites, default=0)
-        out["log10_configurations"] = float(np.sum(np.log10(network.sizes)))
+        out["log10_configurations"] = round(float(np.sum(np.log10(network.sizes))), 3)
         out["contraction_width"] = round(plan.width, 2)
         out["contraction_log10_operations"] = round(float(np.log10(plan.operations + 1)), 2)
     except PhysdlError as error:
