@@ -28,12 +28,13 @@ def run(
 ) -> None:
     """Carry out the command."""
     set_precision(precision)
-    chosen = None if method == "auto" else {method: named_method(method, memory(max_memory))}
+    limit = memory(max_memory)
+    chosen = None if method == "auto" else {method: named_method(method, limit)}
     if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
         raise SettingError(f"--out {out} is not a file in an existing folder: give another path.")
     with progress("reading the model") as stage:
         h, title = build(**model, evidence=evidence, seed=seed)
-        result = study(h, methods=chosen, report=stage)
+        result = study(h, methods=chosen, max_memory=limit, report=stage)
     values = {"model": title, **result.to_dict()}
     if out is not None:
         _save(out, to_json(values, indent=2))

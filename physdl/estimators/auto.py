@@ -68,7 +68,7 @@ class Auto:
     def choose(self, h: Hamiltonian) -> tuple[Estimator, str]:
         """The method, and why."""
         if h.space == LINE and h.degree <= 2:
-            return Gaussian(), "the Hamiltonian is quadratic"
+            return Gaussian(max_memory=self.max_memory), "the Hamiltonian is quadratic"
         sizes = state_counts(require_finite(h.space, "exact counting"), h.n_sites)
         log2 = float(np.sum(np.log2(sizes)))
         if log2 <= np.log2(FEW):

@@ -248,6 +248,7 @@ BAD = [
     (["logz", "phi4", "--evidence", "x.evid"], "evidence needs a finite space"),
     (["study", "ising", "--out", "no/such/folder/x.json"], "--out"),
     (["study", "ising", "--out", "."], "--out"),
+    (["study", "ising", "--max-memory", "-1"], "memory"),
     (["logz", "ising", "-p", "coupling=1..2"], "'1..2'"),
     (["logz", "ising", "-p", "coupling=[1,2,3]"], "shape"),
     (["logz", "ising", "-p", "coupling=@missing.npy"], "missing.npy"),
