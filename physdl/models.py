@@ -19,7 +19,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from physdl.errors import SettingError, ShapeError
+from physdl.errors import SettingError, ShapeError, TooLargeError
 from physdl.hamiltonian import Dense, Hamiltonian, Sites, Stencil, Term
 from physdl.lattices import Lattice
 from physdl.pytree import IntArray, Table
@@ -44,6 +44,8 @@ __all__ = [
     "sherrington_kirkpatrick",
     "xy",
 ]
+
+MOST_MONOMIALS = 10**6
 
 
 def _absent(value: ArrayLike) -> bool:
@@ -393,6 +395,7 @@ def p_spin(
 
     Raises:
       SettingError: p is not between 1 and the number of sites.
+      TooLargeError: there are more than 10^6 monomials.
 
     >>> p_spin(6, 3).n_parameters
     20
@@ -401,6 +404,11 @@ def p_spin(
     p = _count(p, "p")
     if p > n:
         raise SettingError(f"a monomial of p different spins needs p <= n_sites, got p={p}, n={n}.")
+    if math.comb(n, p) > MOST_MONOMIALS:
+        raise TooLargeError(
+            f"{math.comb(n, p):.1e} products of p={p} out of n={n} spins are more than "
+            f"{MOST_MONOMIALS:.0e}: choose a smaller n or p."
+        )
     table = np.array(list(itertools.combinations(range(n), p)), dtype=np.int32)
     sigma = math.sqrt(math.factorial(p) / (2 * n ** (p - 1)))
     j = np.random.default_rng(seed).normal(0.0, sigma, size=len(table))

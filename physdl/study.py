@@ -107,11 +107,13 @@ def study(
     h: Hamiltonian,
     *,
     methods: Mapping[str, Estimator] | None = None,
+    max_memory: int = 4 * 2**30,
     report: Callable[[str], None] = lambda _: None,
 ) -> Study:
     """Count ``h`` by every method that applies and compare.
 
-    ``report`` is called with the name of each method before it runs.
+    ``methods`` replaces the exact methods, which may take ``max_memory`` bytes each. ``report`` is
+    called with the name of each method before it runs.
 
     >>> from physdl import lattices, models
     >>> result = study(models.ising(lattices.square(3, 3), 0.3))
@@ -119,24 +121,24 @@ def study(
     True
     """
     rows = []
-    for name, method in (methods or _default_methods()).items():
+    for name, method in (methods or _default_methods(max_memory)).items():
         report(name)
         rows.append(_row(name, method, h))
     rows.sort(key=lambda r: r.estimate is None)
     values = [float(r.estimate.log_z) for r in rows if r.estimate is not None]
     report("energy and specific heat")
-    energy, heat = _moments(h)
+    energy, heat = _moments(h, max_memory)
     spread = max(values) - min(values) if values else 0.0
     return Study(h, tuple(rows), energy, heat, spread)
 
 
-def _default_methods() -> dict[str, Estimator]:
+def _default_methods(max_memory: int) -> dict[str, Estimator]:
     return {
         "enumeration": Enumeration(max_states=ENUMERABLE),
-        "transfer-matrix": TransferMatrix(),
-        "contraction": Contraction(),
-        "planar": Planar(),
-        "gaussian": Gaussian(),
+        "transfer-matrix": TransferMatrix(max_memory=max_memory),
+        "contraction": Contraction(max_memory=max_memory),
+        "planar": Planar(max_memory=max_memory),
+        "gaussian": Gaussian(max_memory=max_memory),
     }
 
 
@@ -150,9 +152,9 @@ def _row(name: str, method: Estimator, h: Hamiltonian) -> Row:
         return Row(name, None, str(error), time.perf_counter() - start)
 
 
-def _moments(h: Hamiltonian) -> tuple[float | None, float | None]:
+def _moments(h: Hamiltonian, max_memory: int) -> tuple[float | None, float | None]:
     try:
-        method, _ = Auto().choose(h)
+        method, _ = Auto(max_memory=max_memory).choose(h)
     except PhysdlError:
         return None, None
 

@@ -1,7 +1,6 @@
 """``physdl info``: what a model is, before anything is counted."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -39,7 +38,7 @@ def describe(h: Hamiltonian) -> dict[str, Any]:
         network, plan = Contraction(search_seconds=1.0).plan(h)
         sites = [len(scope) for scope in network.scopes]
         out["n_tables"], out["largest_table_sites"] = len(sites), max(sites, default=0)
-        out["log10_configurations"] = float(np.sum(np.log10(network.sizes)))
+        out["log10_configurations"] = round(float(np.sum(np.log10(network.sizes))), 3)
         out["contraction_width"] = round(plan.width, 2)
         out["contraction_log10_operations"] = round(float(np.log10(plan.operations + 1)), 2)
     except PhysdlError as error:
@@ -52,12 +51,13 @@ def describe(h: Hamiltonian) -> dict[str, Any]:
     return out
 
 
-def run(*, precision: str, seed: int, as_json: bool, evidence: Path | None, **model: Any) -> None:
+def run(*, precision: str, seed: int, as_json: bool, evidence: str | None, **model: Any) -> None:
     """Carry out the command."""
     set_precision(precision)
     start = time.perf_counter()
-    with progress("reading"):
+    with progress("reading the model") as stage:
         h, title = build(**model, evidence=evidence, seed=seed)
+        stage("looking for a method")
         values = describe(h)
     values["seconds"] = round(time.perf_counter() - start, 3)
     if as_json:

@@ -2,7 +2,6 @@
 
 import math
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,7 +12,10 @@ from physdl.cli.methods import method as named_method
 from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
 from physdl.cli.output import memory, progress, set_precision
-from physdl.estimators import Estimate, Status, site_marginals
+from physdl.estimators import Estimate, Estimator, Status, site_marginals
+from physdl.hamiltonian import Hamiltonian
+from physdl.hamiltonian.factors import require_finite
+from physdl.hamiltonian.potential import state_counts
 
 __all__ = ["run", "summary"]
 
@@ -42,21 +44,34 @@ def run(
     precision: str,
     seed: int,
     as_json: bool,
-    evidence: Path | None,
+    evidence: str | None,
     **model: Any,
 ) -> None:
     """Carry out the command."""
     set_precision(precision)
     estimator = named_method(method, memory(max_memory))
     start = time.perf_counter()
-    with progress("counting"):
+    with progress("reading the model") as stage:
         h, title = build(**model, evidence=evidence, seed=seed)
+        if marginals:
+            require_finite(h.space, "--marginals")
+        stage(f"log Z of {h.n_sites} sites")
         estimate = estimator(h, key=jax.random.key(seed))
         values = summary(estimate, 0.0)
         if marginals:
-            values["marginals"] = np.asarray(site_marginals(h, estimator)).round(12).tolist()
+            stage(f"marginals of {h.n_sites} sites")
+            values["marginals"] = _marginals(h, estimator, estimate)
     values["seconds"] = round(time.perf_counter() - start, 3)
     click.echo(to_json(values) if as_json else _text(title, estimate, values))
+
+
+def _marginals(h: Hamiltonian, estimator: Estimator, estimate: Estimate) -> list[Any] | None:
+    """A list of probabilities per site, or ``None`` where Z does not define them."""
+    if Status(int(estimate.status)) in (Status.ZERO, Status.NONFINITE):
+        return None
+    sizes = state_counts(require_finite(h.space, "--marginals"), h.n_sites)
+    table = np.asarray(site_marginals(h, estimator)).round(12) + 0.0  # no minus zero
+    return [row[:n].tolist() for row, n in zip(table, sizes, strict=True)]
 
 
 def _text(title: str, estimate: Estimate, values: dict[str, Any]) -> str:
@@ -70,6 +85,6 @@ def _text(title: str, estimate: Estimate, values: dict[str, Any]) -> str:
     ]
     if values["status"] != "OK":
         lines.append(f"  status    {Status[values['status']].message}")
-    for site, row in enumerate(values.get("marginals", [])):
+    for site, row in enumerate(values.get("marginals") or []):
         lines.append(f"  site {site:5d}  " + "  ".join(f"{p:.6f}" for p in row))
     return "\n".join(lines)

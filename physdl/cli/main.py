@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from physdl import __version__
-from physdl.errors import PhysdlError
+from physdl.errors import PhysdlError, UnknownNameError
 
 __all__ = ["main"]
 
@@ -24,36 +24,65 @@ Examples:
 """
 
 
+OUT_OF_MEMORY = "memory ran out: take a smaller model, or another --method."
+
+
 class _Group(click.Group):
     """A group whose commands end a refused input with one sentence and exit code 2."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run, report what was refused, and leave with 0, 2, or 130 when interrupted."""
+        options.update(prog_name="physdl", standalone_mode=False)
         try:
-            return super().invoke(ctx)
+            sys.exit(super().main(*args, **options))
         except PhysdlError as error:
-            click.echo(f"physdl: {error}", err=True)
+            refusal = str(error)
+        except click.ClickException as error:
+            refusal = _usage(error)
         except MemoryError:
-            click.echo("physdl: out of memory: lower --max-memory.", err=True)
-        ctx.exit(2)
+            refusal = OUT_OF_MEMORY
+        except RuntimeError as error:  # how jax says that memory is short
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            refusal = OUT_OF_MEMORY
+        except click.Abort:
+            click.echo("physdl: interrupted.", err=True)
+            sys.exit(130)
+        click.echo(f"physdl: {refusal}", err=True)
+        sys.exit(2)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
-            from physdl.errors import UnknownNameError
-
             raise UnknownNameError("command", args[0], self.commands)
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=_Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+def _usage(error: click.ClickException) -> str:
+    """What click has to say about the words of a command, in one sentence."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "physdl"
+    said = " ".join(error.format_message().split()).rstrip(".")
+    return f"{said[:1].lower()}{said[1:]}: see {command} --help."
+
+
+@click.group(
+    cls=_Group,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
 @click.version_option(__version__, prog_name="physdl")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Differentiable statistical mechanics: count, coarsen and learn Hamiltonians.
 
     MODEL is a file (.uai, .npz, or a weighted edge list) or the name of a model
     (see: physdl models).
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 def _model_options(command: F) -> F:
@@ -63,8 +92,14 @@ def _model_options(command: F) -> F:
         click.option("--size", help="Its size, e.g. 16x16 or 100."),
         click.option("--boundary", help="periodic or open, or one per axis: periodic,open."),
         click.option("-p", "--param", multiple=True, metavar="NAME=VALUE", help="Model parameter."),
-        click.option("--evidence", type=click.Path(path_type=Path), help="UAI evidence file."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of disorder."),
+        click.option("--evidence", metavar="FILE", help="UAI evidence file."),
+        click.option(
+            "--seed",
+            type=click.IntRange(0, 2**32 - 1),
+            default=0,
+            show_default=True,
+            help="Seed of random couplings and graphs.",
+        ),
         click.option(
             "--precision",
             type=click.Choice(["float64", "float32"]),
@@ -111,7 +146,12 @@ def info(**options: Any) -> None:
 @main.command()
 @_model_options
 @_budget_options
-@click.option("--out", type=click.Path(path_type=Path), help="Also save the report here (.json).")
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Also save the report here (.json).",
+)
 def study(out: Path | None, **options: Any) -> None:
     """A report on MODEL: what it is, log Z by every method that applies, observables."""
     from physdl.cli.study import run
@@ -133,7 +173,3 @@ def methods() -> None:
     from physdl.cli.methods import listing
 
     click.echo(listing())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

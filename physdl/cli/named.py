@@ -6,8 +6,8 @@ nothing is said: a lattice, a size, and values for the parameters that have no d
 """
 
 import inspect
-import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,16 @@ from typing import Any
 import numpy as np
 
 from physdl import files, lattices, models
+from physdl.cli.parameters import fitted, parse
 from physdl.errors import FormatError, LatticeError, SettingError, UnknownNameError
 from physdl.hamiltonian import Hamiltonian
 from physdl.lattices import Lattice
 
-__all__ = ["EXAMPLES", "Example", "build", "lattice_of", "listing", "parameters"]
+__all__ = ["EXAMPLES", "Example", "build", "lattice_of", "listing"]
 
 CRITICAL = 0.5 * float(np.log1p(np.sqrt(2)))
 LATTICE_ARGUMENTS = ("periodic", "seed", "lattice")
+MOST_BONDS = 10**6
 
 
 @dataclass(frozen=True)
@@ -64,81 +66,33 @@ def build(
     size: str | None = None,
     boundary: str | None = None,
     param: Sequence[str] = (),
-    evidence: Path | None = None,
+    evidence: str | None = None,
     seed: int = 0,
 ) -> tuple[Hamiltonian, str]:
     """The Hamiltonian that the options describe, and a line that says what it is."""
-    values = parameters(param)
+    values = parse(param)
     path = Path(model)
+    if not model or evidence == "":
+        what = "--evidence" if model else "MODEL"
+        raise SettingError(f"{what} is an empty word: give the path of a file.")
     if model in EXAMPLES:
         h, title = _named(model, lattice, size, boundary, values, seed)
+    elif path.is_dir():
+        raise FormatError(f"{path} is a folder: give a file or the name of a model.")
     elif path.suffix or path.exists():
-        if lattice or size or boundary:
+        if (lattice, size, boundary) != (None, None, None):
             raise SettingError(
                 f"--lattice, --size and --boundary are for named models, but {model!r} is a file: "
                 f"leave them out."
             )
-        h, title = files.load(path, **_accepted(files.load, values, f"file {path.name}")), path.name
+        h = files.load(path, **fitted(files.load, values, f"file {path.name}"))
+        title = path.name
     else:
         raise UnknownNameError("model or file", model, EXAMPLES)
     if evidence is not None:
         known = files.read_evidence(evidence, h)
         h, title = h.condition(known), f"{title} given {len(known)} observed values"
     return h, title
-
-
-def parameters(words: Sequence[str]) -> dict[str, Any]:
-    """Parse NAME=VALUE words; a value is a number, a list, true/false, a word, or @file.npy."""
-    out = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name or not text:
-            raise SettingError(f"a parameter is written NAME=VALUE, got {word!r}.")
-        if name in out:
-            raise SettingError(f"parameter {name!r} is given twice: give it once.")
-        out[name] = _value(name, text)
-    return out
-
-
-def _value(name: str, text: str) -> Any:
-    if text.startswith("@"):
-        try:
-            return np.load(text[1:], allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise FormatError(
-                f"parameter {name!r}: {text[1:]} is no readable .npy array."
-            ) from error
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError:
-        try:
-            value = float(text)
-        except ValueError:
-            if not text.replace("_", "").replace("-", "").isalpha():
-                raise SettingError(
-                    f"parameter {name!r} has the value {text!r}, which is no number, list or word."
-                ) from None
-            return text
-    if not np.all(np.isfinite(_numbers(name, value))):
-        raise SettingError(f"parameter {name!r} must be finite, got {text!r}.")
-    return value
-
-
-def _numbers(name: str, value: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    try:
-        return np.asarray(value, dtype=float)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise SettingError(f"parameter {name!r} is no number or array, got {value!r}.") from error
-
-
-def _accepted(function: Callable[..., Any], values: dict[str, Any], what: str) -> dict[str, Any]:
-    known = [n for n in inspect.signature(function).parameters if n not in ("path", "lattice")]
-    for name in values:
-        if name not in known:
-            raise UnknownNameError(f"parameter of {what}", name, known)
-    return values
 
 
 def _named(
@@ -150,39 +104,26 @@ def _named(
     seed: int,
 ) -> tuple[Hamiltonian, str]:
     function, example = getattr(models, model), EXAMPLES[model]
-    given = {**example.parameters, **_accepted(function, values, f"model {model}")}
+    given = fitted(function, {**example.parameters, **values}, f"model {model}")
     if "seed" in inspect.signature(function).parameters:
         given.setdefault("seed", seed)
     shown = ", ".join(f"{k}={_short(v)}" for k, v in given.items())
     if example.lattice is None:
-        if lattice or boundary or size:
+        if (lattice, size, boundary) != (None, None, None):
             raise SettingError(
                 f"model {model!r} has no lattice: leave out --lattice, --size and --boundary and "
                 f"give its size as a parameter."
             )
-        return _call(function, given), f"{model}({shown})"
-    kind = lattice or example.lattice[0]
+        return function(**given), f"{model}({shown})"
+    kind = example.lattice[0] if lattice is None else lattice
     grid = lattice_of(kind, size, boundary, default=example.lattice, seed=seed)
     where = "x".join(map(str, grid.shape))
-    return _call(lambda **kw: function(grid, **kw), given), f"{model} on {kind} {where} ({shown})"
+    return function(grid, **given), f"{model} on {kind} {where} ({shown})"
 
 
 def _short(value: Any) -> str:
     array = np.asarray(value)
     return str(value) if array.ndim == 0 else f"array{list(array.shape)}"
-
-
-def _call(function: Callable[..., Hamiltonian], values: dict[str, Any]) -> Hamiltonian:
-    arrays: dict[str, Any] = {
-        k: np.asarray(v, float) if isinstance(v, list) else v for k, v in values.items()
-    }
-    higher = values.get("higher")
-    if isinstance(higher, dict):
-        arrays["higher"] = {int(k): v for k, v in higher.items()}
-    try:
-        return function(**arrays)
-    except TypeError as error:
-        raise SettingError(f"the parameters do not fit the model: {error}.") from error
 
 
 def lattice_of(
@@ -214,6 +155,7 @@ def lattice_of(
     if "seed" in accepted:
         options["seed"] = seed
     if kind == "hypercubic":
+        _refuse_huge(kind, numbers, size)
         return lattices.hypercubic(numbers, **options)
     wanted = [n for n in accepted if n not in LATTICE_ARGUMENTS]
     needed = [n for n in wanted if accepted[n].default is inspect.Parameter.empty]
@@ -221,16 +163,31 @@ def lattice_of(
         raise LatticeError(
             f"lattice {kind!r} takes the sizes {' x '.join(wanted)}, got --size {size}."
         )
+    _refuse_huge(kind, numbers, size)
     made: Lattice = function(*numbers, **options)
     return made
 
 
+def _refuse_huge(kind: str, numbers: tuple[int, ...], size: str | None) -> None:
+    """Refuse what has more than ``MOST_BONDS`` bonds before any is built."""
+    bonds = math.prod(numbers)
+    if kind == "complete":
+        bonds = numbers[0] * (numbers[0] - 1) // 2
+    elif kind == "bethe":
+        bonds = max(bonds, numbers[0] * (numbers[0] - 1) ** min(numbers[1] - 1, 64))
+    if bonds > MOST_BONDS:
+        raise LatticeError(
+            f"lattice {kind!r} of --size {size} is too large for the command line, which takes "
+            f"{MOST_BONDS} sites or bonds: choose smaller sizes."
+        )
+
+
 def _sizes(text: str) -> tuple[int, ...]:
-    try:
-        numbers = tuple(int(part) for part in text.lower().split("x"))
-    except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
+    parts = text.lower().split("x")
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 18 for part in parts):
+        parts = ["0"]
+    numbers = tuple(map(int, parts))
+    if min(numbers) < 1:
         raise LatticeError(f"a size is positive integers joined by x, such as 16x16, got {text!r}.")
     return numbers
 

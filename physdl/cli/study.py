@@ -1,16 +1,15 @@
 """``physdl study``: the report on a model."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from physdl.cli.methods import method as named_method
 from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
-from physdl.cli.output import memory, set_precision
+from physdl.cli.output import memory, progress, set_precision
+from physdl.errors import SettingError
 from physdl.study import study
 
 __all__ = ["run"]
@@ -24,21 +23,28 @@ def run(
     precision: str,
     seed: int,
     as_json: bool,
-    evidence: Path | None,
+    evidence: str | None,
     **model: Any,
 ) -> None:
     """Carry out the command."""
     set_precision(precision)
-    chosen = None if method == "auto" else {method: named_method(method, memory(max_memory))}
-    console = Console(stderr=True)
-
-    def report(step: str) -> None:
-        if console.is_terminal:
-            console.print(f"[dim]{step} ...[/dim]")
-
-    h, title = build(**model, evidence=evidence, seed=seed)
-    result = study(h, methods=chosen, report=report)
+    limit = memory(max_memory)
+    chosen = None if method == "auto" else {method: named_method(method, limit)}
+    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
+        raise SettingError(f"--out {out} is not a file in an existing folder: give another path.")
+    with progress("reading the model") as stage:
+        h, title = build(**model, evidence=evidence, seed=seed)
+        result = study(h, methods=chosen, max_memory=limit, report=stage)
     values = {"model": title, **result.to_dict()}
     if out is not None:
-        out.write_text(json.dumps(values, indent=2) + "\n")
+        _save(out, to_json(values, indent=2))
     click.echo(to_json(values) if as_json else f"{title}\n{result!r}")
+
+
+def _save(out: Path, text: str) -> None:
+    try:
+        out.write_text(f"{text}\n")
+    except OSError as error:
+        raise SettingError(
+            f"--out {out} cannot be written ({error.strerror}): give another path."
+        ) from error

@@ -32,7 +32,7 @@ class Status(enum.IntEnum):
         return {
             Status.OK: "The estimate can be trusted within its error.",
             Status.ZERO: "Z is exactly zero: every configuration is forbidden, so log Z = -inf.",
-            Status.NONFINITE: "A coefficient is NaN or -inf, so log Z is not defined.",
+            Status.NONFINITE: "A coefficient is NaN or -inf or an energy overflows: no log Z.",
             Status.PRECISION: "Rounding errors may exceed the digits shown; use another method.",
             Status.DIVERGENT: "The weight exp(-H) is not integrable, so Z is infinite.",
         }[self]

@@ -13,6 +13,7 @@ their states in turn and the results are added.
 """
 
 import functools
+import heapq
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -21,12 +22,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from physdl.errors import TooLargeError
+from physdl.pytree import IntArray
 
-__all__ = ["Network", "Plan", "Step", "find_plan"]
+__all__ = ["Network", "Plan", "Step", "find_plan", "require_few_neighbours"]
 
 Scope = tuple[int, ...]
 MAX_OPERATIONS = 1e15
 OPERATIONS_PER_SECOND = 2e8
+MOST_SEARCHED = 2000
+RECONFIGURED = 1e6
 
 
 @dataclass(frozen=True)
@@ -93,31 +97,72 @@ def find_plan(
     start = time.perf_counter()
     candidates = [("min-fill order", _min_fill(network, None))]
     candidates += [(f"lattice order {i}", o) for i, o in enumerate(_lattice_orders(shape))]
-    plans = [_evaluate(network, _from_order(network, o), (), name) for name, o in candidates]
-    best = min(plans, key=_quality)
+    best = min((_ordered(network, order, name) for name, order in candidates), key=_quality)
+    if math.isinf(best.operations) and len(network.scopes) > MOST_SEARCHED:
+        raise _too_large(network)
     rng = np.random.default_rng(seed)
     elapsed = time.perf_counter() - start
     while elapsed < min(0.4 * seconds, best.operations / OPERATIONS_PER_SECOND):
-        path = _from_order(network, _min_fill(network, rng))
-        best = min(best, _evaluate(network, path, (), "min-fill order"), key=_quality)
+        other = _ordered(network, _min_fill(network, rng), "min-fill order")
+        best = min(best, other, key=_quality)
         elapsed = time.perf_counter() - start
     left = seconds - elapsed
     if best.operations > left * OPERATIONS_PER_SECOND > 0:
         path = _cotengra_path(network, left, seed)
         best = min(best, _evaluate(network, path, (), "cotengra tree"), key=_quality)
-    if best.largest > max_entries:
+    if max_entries < best.largest < math.inf:
         best = _sliced(network, best, max_entries)
     if best.operations > MAX_OPERATIONS:
-        raise TooLargeError(
-            f"the best contraction found has width {best.width:.0f} and takes "
-            f"{best.operations:.1e} operations, more than {MAX_OPERATIONS:.0e}: use a sampled or "
-            f"variational estimator."
-        )
+        raise _too_large(network)
     return best
+
+
+def require_few_neighbours(scopes: Iterable[IntArray], sizes: IntArray) -> None:
+    """Refuse a network where every site meets too many others for any order to finish.
+
+    The tensors of a contraction are the bags of a tree decomposition of the graph of sites, and
+    its width is at least the smallest degree d (H. L. Bodlaender and A. M. C. A. Koster, Inf.
+    Comput. 209, 1103 (2011)): one step at least takes q^(d + 1) operations.
+
+    Raises:
+      TooLargeError: that is more than 1e15.
+    """
+    n = len(sizes)
+    pairs = [
+        s[:, i].astype(np.int64) * n + s[:, j]
+        for s in scopes
+        for i in range(s.shape[1])
+        for j in range(s.shape[1])
+        if i != j
+    ]
+    if n == 0 or not pairs:
+        return
+    degrees = np.bincount(np.unique(np.concatenate(pairs)) // n, minlength=n)
+    if (degrees.min() + 1) * math.log2(max(sizes.min(), 1)) > math.log2(MAX_OPERATIONS):
+        raise TooLargeError(
+            f"every site interacts with {degrees.min()} others or more, so any contraction takes "
+            f"more than {MAX_OPERATIONS:.0e} operations: use a sampled or variational estimator."
+        )
+
+
+def _too_large(network: Network) -> TooLargeError:
+    return TooLargeError(
+        f"no contraction of {len(network.scopes)} tables over {len(network.sizes)} sites was found "
+        f"that takes at most {MAX_OPERATIONS:.0e} operations: use a sampled or variational "
+        f"estimator."
+    )
 
 
 def _quality(plan: Plan) -> float:
     return plan.operations + 64 * plan.largest
+
+
+def _ordered(network: Network, order: Sequence[int] | None, name: str) -> Plan:
+    """The plan of an elimination order; of infinite cost where a step alone takes too long."""
+    path = None if order is None else _from_order(network, order)
+    if path is None:
+        return Plan((), (), math.inf, math.inf, name)
+    return _evaluate(network, path, (), name)
 
 
 def _lattice_orders(shape: tuple[int, ...]) -> list[list[int]]:
@@ -126,11 +171,12 @@ def _lattice_orders(shape: tuple[int, ...]) -> list[list[int]]:
     return [np.moveaxis(index, axis, 0).reshape(-1).tolist() for axis in range(len(shape))]
 
 
-def _min_fill(network: Network, rng: np.random.Generator | None) -> list[int]:
+def _min_fill(network: Network, rng: np.random.Generator | None) -> list[int] | None:
     """Eliminate the site whose elimination joins the fewest pairs of unjoined neighbours.
 
     Pairs are weighted by the logarithms of their numbers of states. With a generator the weights
-    are perturbed, so that repeated calls explore different orders.
+    are perturbed, so that repeated calls explore different orders. ``None`` where one elimination
+    alone takes more than ``MAX_OPERATIONS``.
     """
     neighbours: list[set[int]] = [set() for _ in network.sizes]
     for scope in network.scopes:
@@ -144,8 +190,19 @@ def _min_fill(network: Network, rng: np.random.Generator | None) -> list[int]:
     fill = {i: _fill(neighbours, i, weight) for i in range(n)}
     size = {i: sum(weight[j] for j in neighbours[i]) for i in range(n)}
     order: list[int] = []
+
+    def rank(i: int) -> tuple[float, float, int]:
+        return fill[i] * noise[i], size[i] * noise[i], i
+
+    heap = [rank(i) for i in range(n)]
+    heapq.heapify(heap)
     while fill:
-        site = min(fill, key=lambda i: (fill[i] * noise[i], size[i] * noise[i], i))
+        entry = heapq.heappop(heap)
+        site = entry[2]
+        if site not in fill or entry != rank(site):
+            continue
+        if size[site] + weight[site] > math.log2(MAX_OPERATIONS):
+            return None
         around = neighbours[site]
         touched = set(around)
         for i in around:
@@ -158,6 +215,7 @@ def _min_fill(network: Network, rng: np.random.Generator | None) -> list[int]:
         for i in touched:
             fill[i] = _fill(neighbours, i, weight)
             size[i] = sum(weight[j] for j in neighbours[i])
+            heapq.heappush(heap, rank(i))
         order.append(site)
     return order
 
@@ -172,8 +230,11 @@ def _fill(neighbours: Sequence[set[int]], site: int, weight: Sequence[float]) ->
     return total / 2
 
 
-def _from_order(network: Network, order: Sequence[int]) -> list[tuple[int, int]]:
-    """Pairwise contractions of an elimination order: each site's tensors, small ones first."""
+def _from_order(network: Network, order: Sequence[int]) -> list[tuple[int, int]] | None:
+    """Pairwise contractions of an elimination order: each site's tensors, small ones first.
+
+    ``None`` where one of them alone takes more than ``MAX_OPERATIONS``.
+    """
     scopes = [set(s) for s in network.scopes]
     holders: list[set[int]] = [set() for _ in network.sizes]
     for number, scope in enumerate(scopes):
@@ -202,6 +263,8 @@ def _from_order(network: Network, order: Sequence[int]) -> list[tuple[int, int]]
     for site in order:
         while len(holders[site]) > 1:
             own = sorted(holders[site], key=lambda t: (network.volume(scopes[t]), t))
+            if network.volume(scopes[own[0]] | scopes[own[1]]) > MAX_OPERATIONS:
+                return None
             merge(own[0], own[1])
     while len(alive) > 1:
         a, b = sorted(alive, key=lambda t: (network.volume(scopes[t]), t))[:2]
@@ -252,7 +315,7 @@ def _cotengra_path(network: Network, seconds: float, seed: int) -> list[tuple[in
         progbar=False,
     )
     tree = optimizer.search(inputs, (), sizes)
-    if len(inputs) < 3000:
+    if len(inputs) < 3000 and tree.contraction_cost() < RECONFIGURED * MAX_OPERATIONS:
         tree.subtree_reconfigure_(subtree_size=6, maxiter=20)
     return [(int(a), int(b)) for a, b in tree.get_ssa_path()]
 

@@ -81,7 +81,7 @@ class Auto:
 
     def _choose(self, h: Hamiltonian, *, planar: bool) -> tuple[Estimator, str]:
         if h.space == LINE and h.degree <= 2:
-            return Gaussian(), "the Hamiltonian is quadratic"
+            return Gaussian(max_memory=self.max_memory), "the Hamiltonian is quadratic"
         sizes = state_counts(require_finite(h.space, "exact counting"), h.n_sites)
         log2 = float(np.sum(np.log2(sizes)))
         if log2 <= np.log2(FEW):
@@ -107,7 +107,7 @@ class Auto:
             if plan.operations <= MOST_OPERATIONS:
                 return contraction, f"the network has width {plan.width:.0f}"
         except PhysdlError as error:
-            refusal = str(error)
+            refusal = str(error).rstrip(".")
         if log2 <= np.log2(MOST):
             return Enumeration(MOST), f"2^{log2:.0f} configurations can be enumerated"
         raise TooLargeError(

@@ -26,7 +26,13 @@ from jaxtyping import Array, Key
 from physdl import numerics
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, exact
-from physdl.estimators._tensor_plan import Network, Plan, Scope, find_plan
+from physdl.estimators._tensor_plan import (
+    Network,
+    Plan,
+    Scope,
+    find_plan,
+    require_few_neighbours,
+)
 from physdl.hamiltonian import Hamiltonian
 from physdl.hamiltonian.factors import require_finite
 from physdl.hamiltonian.potential import state_counts
@@ -103,6 +109,7 @@ def _log_tensors(h: Hamiltonian) -> tuple[list[tuple[Scope, Any]], Any]:
     space = require_finite(h.space, "tensor contraction")
     sizes = state_counts(space, h.n_sites)
     potentials = h.potentials()
+    require_few_neighbours((p.sites.array for p in potentials), sizes)
     xp = jnp if is_traced(potentials) else np
     entries: list[tuple[Scope, Any]] = []
     constant = xp.zeros((), h.dtype)
@@ -177,7 +184,7 @@ def _concrete(network: Network, plan: Plan, tables: list[Any]) -> Any:
     """Contract with numpy, slice by slice."""
     if not tables:
         return 0.0
-    with np.errstate(divide="ignore", under="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         safe = _spread(network, plan, tables, np) < _comfort(tables[0].dtype)
         logs = []
         for states in np.ndindex(*(network.sizes[i] for i in plan.sliced)):

@@ -20,11 +20,12 @@ def read_bytes(path: PathLike) -> bytes:
     """The content of a file.
 
     Raises:
-      FormatError: there is no such file, it is a folder, or it is empty or cannot be read.
+      FormatError: there is no such file, it is a folder or a device, is empty, or unreadable.
     """
     file = Path(path)
-    if file.is_dir():
-        raise FormatError(f"{file} is a folder: give the path of a file.")
+    if file.is_dir() or file.is_char_device() or file.is_block_device():
+        kind = "folder" if file.is_dir() else "device"
+        raise FormatError(f"{file} is a {kind}: give the path of a file.")
     try:
         data = file.read_bytes()
     except FileNotFoundError as error:

@@ -24,7 +24,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from physdl.errors import FormatError, StructureError, UnknownNameError
+from physdl.errors import FormatError, ShapeError, StructureError, UnknownNameError
 from physdl.files._pairs import Pairs, pairs_of
 from physdl.files._storage import PathLike, finite_number, read_bytes, write_bytes
 from physdl.files._tokens import is_count, numbers, shown
@@ -52,6 +52,7 @@ def read_edge_list(path: PathLike, beta: ArrayLike = 1.0, problem: str = "ising"
 
     Raises:
       FormatError: the file is not in this format; the message names the line.
+      ShapeError: ``beta`` is not one number.
       UnknownNameError: another problem.
 
     >>> import pathlib, tempfile
@@ -64,6 +65,8 @@ def read_edge_list(path: PathLike, beta: ArrayLike = 1.0, problem: str = "ising"
     _check_problem(problem)
     n, edges, weights = _parse(Path(path), read_bytes(path))
     b, w = jnp.asarray(beta, dtype=float), jnp.asarray(weights, dtype=float)
+    if b.ndim:
+        raise ShapeError(f"beta is one number, got an array of shape {b.shape}.")
     if problem == "ising":
         return Hamiltonian({"bond": Sites(-b * w, Table(edges))}, space=SPIN, shape=(n,))
     terms: dict[str, Term] = {

@@ -85,7 +85,7 @@ MODELS = {
     "two-state potts": models.potts(lattices.square(3, 4, periodic=False), 2, 0.8),
     "one site": models.ising(lattices.chain(1, periodic=False), 0.0, 0.4),
 }
-UNLAYERED = ["three-spin", "mixed levels"]
+UNLAYERED = ["three-spin", "mixed levels", "one site"]
 PLANE = ["glass ladder", "glass kagome", "free spins", "tree", "two-state potts", "one site"]
 PLANE += [name for name in MODELS if name.startswith("zero-field")]
 

@@ -1,0 +1,5 @@
+"""``python -m physdl`` is the command line."""
+
+from physdl.cli import main
+
+main()
