@@ -12,10 +12,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
-from physdl.errors import StructureError
 from physdl.pytree import IntArray
 
-__all__ = ["Plane", "drawn"]
+__all__ = ["Plane", "cycles", "drawn"]
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,13 @@ class Plane:
         """The half-edge that follows each one on the boundary of the face on its left."""
         return np.take(self.clockwise, np.arange(len(self.vertex)) ^ 1)
 
+    def faces(self) -> IntArray:
+        """The face on the left of each half-edge, int [2 n_edges]."""
+        return cycles(self.walk())[0]
+
     def position(self) -> IntArray:
         """The place of each half-edge in the counterclockwise order around its vertex."""
-        _, rank = _cycles(self.clockwise)
+        _, rank = cycles(self.clockwise)
         return -rank
 
     def split(self, most: int) -> "Plane":
@@ -51,7 +54,7 @@ class Plane:
         along them, so where they have weight 1 nothing changes but the degrees.
         """
         degree = np.bincount(self.vertex, minlength=1)
-        _, rank = _cycles(self.clockwise)
+        _, rank = cycles(self.clockwise)
         wide = np.flatnonzero(degree[self.vertex] > most)
         own = wide[rank[wide] < degree[self.vertex[wide]] - 1]
         following = self.clockwise[own]
@@ -81,7 +84,7 @@ class Plane:
         half = np.arange(len(self.vertex))
         position, arrived = self.position(), half ^ 1
         following = self.clockwise[arrived]
-        face, _ = _cycles(self.walk())
+        face = self.faces()
         n_faces = int(face.max(initial=-1)) + 1
         negative = (half % 2 == 1) ^ (position[following] < position[arrived])
         wrong = 1 - np.bincount(face, weights=negative, minlength=n_faces).astype(int) % 2
@@ -101,18 +104,14 @@ class Plane:
         return signs
 
 
-def drawn(n_vertices: int, edges: IntArray) -> Plane:
-    """Draw the graph of distinct edges [n_edges, 2]; isolated vertices are left out.
+def drawn(edges: IntArray) -> Plane | None:
+    """Draw the graph of distinct edges [n_edges, 2] in the plane, ``None`` where it cannot be.
 
-    Raises:
-      StructureError: the graph is not planar.
+    Isolated vertices are left out.
     """
     planar, drawing = nx.check_planarity(nx.Graph(edges.tolist()))
     if not planar:
-        raise StructureError(
-            f"the {len(edges)} bonds of these {n_vertices} sites cannot be drawn in the plane "
-            f"without crossings: use TransferMatrix, Contraction or a sampled method."
-        )
+        return None
     number = {(i, j): 2 * e for e, (i, j) in enumerate(edges.tolist())}
     number |= {(j, i): h + 1 for (i, j), h in number.items()}
     clockwise = np.empty(2 * len(edges), dtype=int)
@@ -122,7 +121,7 @@ def drawn(n_vertices: int, edges: IntArray) -> Plane:
     return Plane(edges.reshape(-1), clockwise)
 
 
-def _cycles(permutation: IntArray) -> tuple[IntArray, IntArray]:
+def cycles(permutation: IntArray) -> tuple[IntArray, IntArray]:
     """The number of the cycle that holds each element, and the place of the element in it."""
     follow = permutation.tolist()
     number, rank = [-1] * len(follow), [0] * len(follow)

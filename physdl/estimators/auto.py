@@ -6,8 +6,8 @@ it is the same under ``jit``. It takes the first of these that applies:
 1. a quadratic field on the line: the Gaussian integral;
 2. few configurations: enumeration;
 3. few operations layer by layer: the transfer matrix;
-4. a planar graph of spins without a field: the Kac-Ward determinant, and the next method where its
-   digits turn out to be spoilt;
+4. spins without a field on a planar graph or a torus: the Kac-Ward determinant, and the next method
+   where its digits turn out to be spoilt;
 5. layers along an axis: the transfer matrix, or the contraction of the tensor network where that
    takes far fewer operations;
 6. many configurations, but not too many: enumeration again.
@@ -97,7 +97,7 @@ class Auto:
             with contextlib.suppress(PhysdlError):
                 determinant = Planar(max_memory=self.max_memory)
                 determinant.blocks(h)
-                return determinant, "spins on a planar graph without a field"
+                return determinant, "spins without a field on a planar graph or torus"
         contraction = Contraction(self.max_memory, self.search_seconds)
         refusal = "it would take too many operations"
         try:

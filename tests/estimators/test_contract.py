@@ -81,12 +81,23 @@ MODELS = {
     "zero-field cylinder": zero_field(lattices.square(5, 3, periodic=(True, False)), 2.0),
     "zero-field triangles": zero_field(lattices.triangular(4, 4, periodic=False)),
     "zero-field honeycomb": zero_field(lattices.honeycomb(2, 4, periodic=False)),
+    "zero-field torus": zero_field(lattices.square(3, 5), 2.0),
+    "zero-field triangular torus": zero_field(lattices.triangular(4, 3)),
+    "zero-field kagome torus": zero_field(lattices.kagome(2, 2)),
     "tree": zero_field(lattices.bethe(3, 2), 10.0),
     "two-state potts": models.potts(lattices.square(3, 4, periodic=False), 2, 0.8),
     "one site": models.ising(lattices.chain(1, periodic=False), 0.0, 0.4),
 }
 UNLAYERED = ["three-spin", "mixed levels", "one site"]
-PLANE = ["glass ladder", "glass kagome", "free spins", "tree", "two-state potts", "one site"]
+PLANE = [
+    "ising torus",
+    "glass ladder",
+    "glass kagome",
+    "free spins",
+    "tree",
+    "two-state potts",
+    "one site",
+]
 PLANE += [name for name in MODELS if name.startswith("zero-field")]
 
 
