@@ -157,10 +157,10 @@ class _Split:
 
     def total(self, chunk_of: Callable[[Array], Array]) -> Array:
         """The sum over all chunks, from the logarithms of their sums."""
+        recomputed: Callable[[Array], Array] = jax.checkpoint(chunk_of)
         if self.n_outer == 1:
-            return chunk_of(jnp.zeros((), np.int32))
-        chunks = jnp.arange(self.n_outer, dtype=np.int32)
-        return logsumexp(jax.lax.map(jax.checkpoint(chunk_of), chunks))
+            return recomputed(jnp.zeros((), np.int32))
+        return logsumexp(jax.lax.map(recomputed, jnp.arange(self.n_outer, dtype=np.int32)))
 
 
 def _bits(blocks: str) -> int:
