@@ -19,14 +19,15 @@ exceed what floating-point numbers hold, the same exchange is carried out on log
 import math
 import string
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from physdl.errors import SettingError, StructureError, TooLargeError
-from physdl.estimators._base import Estimate, exact
+from physdl.estimators._base import Estimate, exact, linear_where_safe
 from physdl.estimators._layers import Layers, Pattern, layered
 from physdl.hamiltonian import Hamiltonian
 from physdl.hamiltonian.factors import require_finite
@@ -37,6 +38,7 @@ from physdl.pytree import module, static
 __all__ = ["TransferMatrix"]
 
 JOINED = 32
+JOINED_LOGARITHMS = 8
 BATCH = 2.0**18
 SMALL = 11
 MOST_OPERATIONS = 1e14
@@ -97,32 +99,43 @@ class TransferMatrix:
             )
         return best
 
-    @jax.jit
     def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
         """The estimate; deterministic, ``key`` is not used."""
         del key
-        cut = self.layers(h)
-        log_z = _log_z(cut) - cut.constant
-        ring = ", traced over the first" if cut.periodic else ""
-        method = f"transfer matrix, {cut.n_layers} layers of 2^{cut.log2_states:.0f} states{ring}"
-        return exact(log_z.astype(h.dtype), h, method)
+        return linear_where_safe(h, partial(_linear, self), partial(_logarithmic, self))
 
 
-def _log_z(cut: Layers) -> Array:
+@partial(jax.jit, static_argnums=0)
+def _linear(settings: TransferMatrix, h: Hamiltonian) -> tuple[Estimate, Bool[Array, ""]]:
+    cut = settings.layers(h)
+    return _estimate(h, cut, logarithmic=False), _is_safe(cut)
+
+
+@partial(jax.jit, static_argnums=0)
+def _logarithmic(settings: TransferMatrix, h: Hamiltonian) -> Estimate:
+    return _estimate(h, settings.layers(h), logarithmic=True)
+
+
+def _estimate(h: Hamiltonian, cut: Layers, *, logarithmic: bool) -> Estimate:
+    log_z = _walked(cut, logarithmic=logarithmic) - cut.constant
+    ring = ", traced over the first" if cut.periodic else ""
+    method = f"transfer matrix, {cut.n_layers} layers of 2^{cut.log2_states:.0f} states{ring}"
+    return exact(log_z.astype(h.dtype), h, method)
+
+
+def _is_safe(cut: Layers) -> Bool[Array, ""]:
+    """Whether the entries of psi differ by less than floating-point numbers hold."""
     spread = sum(
         (_ranges(jax.lax.stop_gradient(t)) for t in cut.tables.values()),
         start=jnp.zeros(cut.n_layers),
     )
     dtype = jnp.result_type(*cut.tables.values()) if cut.tables else jnp.zeros(()).dtype
     comfort = COMFORT * -math.log(float(np.finfo(dtype).tiny))
-    linear = _walked(cut, logarithmic=False)
     forbids = jnp.zeros((), bool)
     for table in cut.tables.values():
         forbids = forbids | jnp.any(jnp.isposinf(table))
-    bound = jnp.where(forbids, jnp.sum(spread) + cut.n_layers * cut.log2_states, jnp.max(spread))
-    safe = (bound < comfort) & jnp.isfinite(linear)
-    out: Array = jax.lax.cond(safe, lambda: linear, lambda: _walked(cut, logarithmic=True))
-    return out
+    everywhere = jnp.sum(spread) + cut.n_layers * cut.log2_states * math.log(2)
+    return jnp.where(forbids, everywhere, jnp.max(spread)) < comfort
 
 
 def _ranges(table: Float[Array, "T ..."]) -> Float[Array, " T"]:
@@ -174,7 +187,7 @@ class _Exchange:
         pairs_only = all(len(p) <= 2 for p in cut.tables)
         limit = JOINED if pairs_only else 4
         if logarithmic and cut.log2_states > SMALL:
-            limit = 2
+            limit = min(limit, JOINED_LOGARITHMS)
         self.group_of, self.groups = _joined(cut.sizes, limit)
         self.shape = tuple(math.prod(cut.sizes[c] for c in g) for g in self.groups)
 
@@ -244,28 +257,57 @@ class _Exchange:
     def step(self, psi: Array, tables: dict[Pattern, Array]) -> tuple[Array, Array]:
         """Exchange one layer; ``psi`` has a batch axis and then one axis per group."""
         m = len(self.groups)
-        energies = self.joint(tables)
-        newest = {axes: max((a for a in axes if a < m), default=0) for axes in energies}
-        leaves = [max([g, *(newest[axes] for axes in energies if m + g in axes)]) for g in range(m)]
-        held = [START, *range(m, 2 * m)]
         scale = jnp.zeros((), psi.dtype)
+        factors: dict[tuple[int, ...], Array] = {}
+        for axes, energy in self.joint(tables).items():
+            top = jax.lax.stop_gradient(jnp.min(energy))
+            top = jnp.where(jnp.isfinite(top), top, 0.0)
+            scale = scale - top.astype(psi.dtype)
+            factors[axes] = self.enter(top - energy)
+        straight = all(axes[-1] < m or axes == (axes[0], axes[0] + m) for axes in factors)
+        if straight and not self.logarithmic:
+            psi, top = self._straight(psi, factors)
+        else:
+            psi, top = self.rescaled(self._crossing(psi, factors))
+        return psi, scale + top
+
+    def _straight(self, psi: Array, factors: dict[tuple[int, ...], Array]) -> tuple[Array, Array]:
+        """Each group of the old layer meets its own in the new one only: products in place."""
+        m, shape = len(self.groups), psi.shape
+        for g, q in enumerate(self.shape):
+            matrix = factors.get((g, m + g), jnp.ones((q, q), psi.dtype))
+            if (g,) in factors:
+                matrix = matrix * factors[(g,)][:, None]
+            after = math.prod(self.shape[g + 1 :])
+            if after == 1:
+                psi = jnp.matmul(psi.reshape(-1, q), matrix.T, precision="highest")
+            else:
+                psi = psi.reshape(-1, q, after)
+                matrix = jnp.broadcast_to(matrix[None], (len(psi), q, q))
+                psi = jnp.matmul(matrix, psi, precision="highest")
+        psi, top = self.rescaled(psi.reshape(shape))
+        for axes, weight in factors.items():
+            if axes[-1] < m and len(axes) > 1:
+                psi = psi * weight.reshape(
+                    [1, *(n if g in axes else 1 for g, n in enumerate(self.shape))]
+                )
+        return psi, top
+
+    def _crossing(self, psi: Array, factors: dict[tuple[int, ...], Array]) -> Array:
+        """Groups enter one by one; an old group leaves when all that touches it is in."""
+        m = len(self.groups)
+        newest = {axes: max((a for a in axes if a < m), default=0) for axes in factors}
+        leaves = [max([g, *(newest[axes] for axes in factors if m + g in axes)]) for g in range(m)]
+        held = [START, *range(m, 2 * m)]
         for g in range(m):
-            factors = []
-            for axes, energy in energies.items():
-                if newest[axes] == g:
-                    top = jax.lax.stop_gradient(jnp.min(energy))
-                    top = jnp.where(jnp.isfinite(top), top, 0.0)
-                    scale = scale - top.astype(psi.dtype)
-                    factors.append((axes, self.enter(top - energy)))
-            if not any(g in axes for axes, _ in factors):
-                ones = jnp.ones(self.shape[g], psi.dtype)
-                factors.append(((g,), jnp.zeros_like(ones) if self.logarithmic else ones))
+            own = [(axes, weight) for axes, weight in factors.items() if newest[axes] == g]
+            if not any(g in axes for axes, _ in own):
+                own.append(((g,), self.enter(jnp.zeros(self.shape[g], psi.dtype))))
             gone = {m + o for o in range(m) if leaves[o] == g}
             kept = [a for a in held if a not in gone] + [g]
-            psi = self._combined(psi, held, factors, kept)
+            psi = self._combined(psi, held, own, kept)
             held = kept
-        psi, top = self.rescaled(psi)
-        return psi, scale + top
+        return psi
 
     def _combined(
         self,
@@ -295,11 +337,13 @@ class _Exchange:
 
 
 def _joined(sizes: tuple[int, ...], limit: int) -> tuple[list[int], list[list[int]]]:
-    """Neighbouring columns joined while their states number at most ``limit``."""
+    """Neighbouring columns joined evenly while their states number at most ``limit``."""
+    total = sum(math.log2(q) for q in sizes)
+    even = 2 ** (total / max(1, math.ceil(total / math.log2(limit) - 1e-9)))
     groups: list[list[int]] = []
-    states = limit + 1
+    states = 0
     for c, q in enumerate(sizes):
-        if not groups or states * q > limit:
+        if not groups or states * q > limit or states * math.sqrt(q) > even * (1 + 1e-9):
             groups.append([])
             states = 1
         groups[-1].append(c)
