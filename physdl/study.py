@@ -162,10 +162,12 @@ def _moments(h: Hamiltonian) -> tuple[float | None, float | None]:
         return method(beta * h).log_z
 
     def slope(beta: jax.Array) -> jax.Array:
-        return jax.jvp(log_z, (beta,), (one,))[1]
+        out: jax.Array = jax.jvp(log_z, (beta,), (one,))[1]
+        return out
 
     def moments(beta: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return jax.jvp(slope, (beta,), (one,))
+        energy, heat = jax.jvp(slope, (beta,), (one,))
+        return energy, heat
 
     one = jnp.ones((), h.dtype)
     known = isinstance(method, Enumeration | TransferMatrix)

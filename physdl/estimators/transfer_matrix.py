@@ -33,7 +33,7 @@ from physdl.hamiltonian import Hamiltonian
 from physdl.hamiltonian.factors import require_finite
 from physdl.hamiltonian.potential import state_counts
 from physdl.numerics import log_or_zero, logsumexp, rescale
-from physdl.pytree import module, static
+from physdl.pytree import IntArray, module, static
 
 __all__ = ["TransferMatrix"]
 
@@ -44,6 +44,9 @@ SMALL = 11
 MOST_OPERATIONS = 1e14
 COMFORT = 0.42
 START = -1
+
+Axes = tuple[int, ...]
+Rows = dict[Axes, Array]
 
 
 @module
@@ -149,10 +152,13 @@ def _ranges(table: Float[Array, "T ..."]) -> Float[Array, " T"]:
 def _walked(cut: Layers, *, logarithmic: bool) -> Array:
     exchange = _Exchange(cut, logarithmic)
     n_states = math.prod(cut.sizes)
-    first, scale = exchange.inside({p: t[0] for p, t in cut.tables.items() if p[-1][0] == 0})
-    inner = {p: _shifted(p, t) for p, t in cut.tables.items()}
-    steps = {p: t[:-1] for p, t in inner.items()}
-    last = {p: t[-1] for p, t in cut.tables.items() if p[-1][0] == 1}
+    tables = exchange.stacked(cut.tables)
+    inside = {axes: t for axes, t in tables.items() if exchange.is_inside(axes)}
+    between = {axes: t for axes, t in tables.items() if not exchange.is_inside(axes)}
+    first, scale = exchange.inside({axes: t[0] for axes, t in inside.items()})
+    steps = {axes: t[:-1] for axes, t in between.items()}
+    steps |= {axes: t[1:] for axes, t in inside.items()}
+    last = {axes: t[-1] for axes, t in between.items()}
     if not cut.periodic:
         return scale + exchange.total(exchange.run(first[None], steps))
 
@@ -169,17 +175,16 @@ def _walked(cut: Layers, *, logarithmic: bool) -> Array:
     return scale + logsumexp(jax.lax.map(jax.checkpoint(from_starts), starts))
 
 
-def _shifted(pattern: Pattern, table: Array) -> Array:
-    """Tables of the step t -> t + 1: those between the two, and those inside layer t + 1."""
-    return table if pattern[-1][0] == 1 else jnp.roll(table, -1, axis=0)
-
-
 def _divisor(n: int, most: int) -> int:
     return next(d for d in range(min(n, most), 0, -1) if n % d == 0)
 
 
 class _Exchange:
-    """Exchanging one layer for the next, in groups of neighbouring columns."""
+    """Exchanging one layer for the next, in groups of neighbouring columns.
+
+    Axis g stands for new group g, axis m + g for old group g. Tables over the same axes are kept as
+    one row of numbers [..., E], and ``index`` says which of them add to each state of the axes.
+    """
 
     def __init__(self, cut: Layers, logarithmic: bool):
         self.sizes, self.logarithmic = cut.sizes, logarithmic
@@ -190,6 +195,41 @@ class _Exchange:
             limit = min(limit, JOINED_LOGARITHMS)
         self.group_of, self.groups = _joined(cut.sizes, limit)
         self.shape = tuple(math.prod(cut.sizes[c] for c in g) for g in self.groups)
+        self.patterns: dict[Axes, list[Pattern]] = {}
+        for pattern in cut.tables:
+            axes = tuple(sorted({old + self.group_of[c] for old, c in self.columns(pattern)}))
+            self.patterns.setdefault(axes, []).append(pattern)
+        self.index = {axes: self._index(axes, found) for axes, found in self.patterns.items()}
+
+    def columns(self, pattern: Pattern) -> list[tuple[int, int]]:
+        """For each site of a pattern 0 (new layer) or m (old), and the column."""
+        between = pattern[-1][0] == 1
+        return [(0 if ahead or not between else len(self.groups), c) for ahead, c in pattern]
+
+    def is_inside(self, axes: Axes) -> bool:
+        """Whether tables over these axes act inside a layer."""
+        return axes[-1] < len(self.groups)
+
+    def _index(self, axes: Axes, patterns: list[Pattern]) -> IntArray:
+        """Entries of the row that add up, [*groups of the axes, number of patterns]."""
+        m, start, columns = len(self.groups), 0, list[IntArray]()
+        found = [(m * (axis >= m), c) for axis in axes for c in self.groups[axis % m]]
+        labels = np.indices([self.sizes[c] for _, c in found], dtype=np.int32)
+        for pattern in patterns:
+            own = self.columns(pattern)
+            lengths = [self.sizes[c] for _, c in own]
+            label = [labels[found.index(column)] for column in own]
+            columns.append(start + np.ravel_multi_index(label, lengths).astype(np.int32))
+            start += math.prod(lengths)
+        shape = [self.shape[axis % m] for axis in axes]
+        return np.stack(columns, axis=-1).reshape(*shape, len(patterns))
+
+    def stacked(self, tables: dict[Pattern, Array]) -> Rows:
+        """The rows of all layers: for each list of axes [T, E]."""
+        return {
+            axes: jnp.concatenate([tables[p].reshape(len(tables[p]), -1) for p in found], axis=1)
+            for axes, found in self.patterns.items()
+        }
 
     def enter(self, log_weight: Array) -> Array:
         """Weights from logarithms that are not positive."""
@@ -206,30 +246,14 @@ class _Exchange:
         psi, log_scale = carried
         return log_scale + (logsumexp(psi) if self.logarithmic else log_or_zero(jnp.sum(psi)))
 
-    def joint(self, tables: dict[Pattern, Array]) -> dict[tuple[int, ...], Array]:
-        """Energies over groups: axis g is new group g, axis m + g old group g.
+    def joint(self, rows: Rows) -> Rows:
+        """Energies over the states of groups."""
+        return {
+            axes: jnp.sum(row.at[self.index[axes]].get(mode="promise_in_bounds"), axis=-1)
+            for axes, row in rows.items()
+        }
 
-        A pattern inside the new layer has no column of the old one.
-        """
-        m, out = len(self.groups), dict[tuple[int, ...], Array]()
-        for pattern, table in tables.items():
-            between = pattern[-1][0] == 1
-            columns = [(0 if ahead or not between else m, c) for ahead, c in pattern]
-            axes = tuple(sorted({old + self.group_of[c] for old, c in columns}))
-            where: dict[tuple[int, int], int] = {}
-            for axis in axes:
-                for c in self.groups[axis % m]:
-                    where[(m if axis >= m else 0, c)] = len(where)
-            order = sorted(range(len(columns)), key=lambda k: where[columns[k]])
-            present = {where[columns[k]]: table.shape[k] for k in order}
-            full = [self.sizes[c] for axis in axes for c in self.groups[axis % m]]
-            open_shape = [present.get(k, 1) for k in range(len(full))]
-            spread = jnp.broadcast_to(jnp.transpose(table, order).reshape(open_shape), full)
-            spread = spread.reshape([self.shape[axis % m] for axis in axes])
-            out[axes] = out[axes] + spread if axes in out else spread
-        return out
-
-    def inside(self, tables: dict[Pattern, Array]) -> tuple[Array, Array]:
+    def inside(self, tables: Rows) -> tuple[Array, Array]:
         """The weight of a single layer as a vector over its groups, and its log scale."""
         psi = jnp.zeros(self.shape, jnp.result_type(*tables.values()) if tables else float)
         for axes, table in self.joint(tables).items():
@@ -239,12 +263,10 @@ class _Exchange:
         top = jnp.where(jnp.isfinite(top), top, 0.0)
         return self.enter(psi - top), top
 
-    def run(self, psi: Array, steps: dict[Pattern, Array]) -> tuple[Array, Array]:
+    def run(self, psi: Array, steps: Rows) -> tuple[Array, Array]:
         """Exchange all layers in turn."""
 
-        def body(
-            carried: tuple[Array, Array], tables: dict[Pattern, Array]
-        ) -> tuple[tuple[Array, Array], None]:
+        def body(carried: tuple[Array, Array], tables: Rows) -> tuple[tuple[Array, Array], None]:
             psi, scale = self.step(carried[0], tables)
             return (psi, carried[1] + scale), None
 
@@ -254,11 +276,11 @@ class _Exchange:
         carried: tuple[Array, Array] = jax.lax.scan(jax.checkpoint(body), start, steps)[0]
         return carried
 
-    def step(self, psi: Array, tables: dict[Pattern, Array]) -> tuple[Array, Array]:
+    def step(self, psi: Array, tables: Rows) -> tuple[Array, Array]:
         """Exchange one layer; ``psi`` has a batch axis and then one axis per group."""
         m = len(self.groups)
         scale = jnp.zeros((), psi.dtype)
-        factors: dict[tuple[int, ...], Array] = {}
+        factors: Rows = {}
         for axes, energy in self.joint(tables).items():
             top = jax.lax.stop_gradient(jnp.min(energy))
             top = jnp.where(jnp.isfinite(top), top, 0.0)
@@ -271,7 +293,7 @@ class _Exchange:
             psi, top = self.rescaled(self._crossing(psi, factors))
         return psi, scale + top
 
-    def _straight(self, psi: Array, factors: dict[tuple[int, ...], Array]) -> tuple[Array, Array]:
+    def _straight(self, psi: Array, factors: Rows) -> tuple[Array, Array]:
         """Each group of the old layer meets its own in the new one only: products in place."""
         m, shape = len(self.groups), psi.shape
         for g, q in enumerate(self.shape):
@@ -293,7 +315,7 @@ class _Exchange:
                 )
         return psi, top
 
-    def _crossing(self, psi: Array, factors: dict[tuple[int, ...], Array]) -> Array:
+    def _crossing(self, psi: Array, factors: Rows) -> Array:
         """Groups enter one by one; an old group leaves when all that touches it is in."""
         m = len(self.groups)
         newest = {axes: max((a for a in axes if a < m), default=0) for axes in factors}
@@ -313,7 +335,7 @@ class _Exchange:
         self,
         psi: Array,
         held: Sequence[int],
-        factors: Sequence[tuple[tuple[int, ...], Array]],
+        factors: Sequence[tuple[Axes, Array]],
         kept: Sequence[int],
     ) -> Array:
         """Multiply the factors in and sum the axes that are not kept."""
@@ -336,7 +358,7 @@ class _Exchange:
         return logsumexp(total, axis=tuple(range(len(kept), len(union))))
 
 
-def _joined(sizes: tuple[int, ...], limit: int) -> tuple[list[int], list[list[int]]]:
+def _joined(sizes: Axes, limit: int) -> tuple[list[int], list[list[int]]]:
     """Neighbouring columns joined evenly while their states number at most ``limit``."""
     total = sum(math.log2(q) for q in sizes)
     even = 2 ** (total / max(1, math.ceil(total / math.log2(limit) - 1e-9)))
