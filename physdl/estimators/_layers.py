@@ -7,7 +7,6 @@ first.
 """
 
 import math
-from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +14,7 @@ from jaxtyping import Array, Float
 
 from physdl.errors import StructureError
 from physdl.hamiltonian import Potential
-from physdl.pytree import IntArray
+from physdl.pytree import IntArray, module, static
 
 __all__ = ["Layers", "Pattern", "layered"]
 
@@ -23,25 +22,25 @@ Pattern = tuple[tuple[int, int], ...]
 THICKEST = 8
 
 
-@dataclass(frozen=True)
+@module
 class Layers:
     """A Hamiltonian cut into layers.
 
     Attributes:
+      tables: for each pattern the energies [T, q, ...] of its tables, zero where there is none.
+      constant: energies without sites.
       n_layers: the number T of layers.
       sizes: the number of states of each column of a layer.
       periodic: whether the last layer acts on the first.
-      tables: for each pattern the energies [T, q, ...] of its tables, zero where there is none.
-      constant: energies without sites.
       axis: which axis of the shape was cut.
     """
 
-    n_layers: int
-    sizes: tuple[int, ...]
-    periodic: bool
     tables: dict[Pattern, Float[Array, "T ..."]]
     constant: Array
-    axis: int
+    n_layers: int = static()
+    sizes: tuple[int, ...] = static()
+    periodic: bool = static()
+    axis: int = static()
 
     @property
     def log2_states(self) -> float:
@@ -138,4 +137,4 @@ def _stacked(
         tables[pattern] = tables[pattern].at[np.array(layers)].add(own)
     zero = jnp.zeros((), potentials[0].table.dtype if potentials else float)
     constant = sum((jnp.sum(p.table) for p in potentials if p.table.ndim == 1), start=zero)
-    return Layers(len(sites), sizes, found[1], tables, constant, axis)
+    return Layers(tables, constant, len(sites), sizes, found[1], axis)

@@ -12,6 +12,7 @@ it is the same under ``jit``. It takes the first of these that applies:
 
 import dataclasses
 
+import jax
 import numpy as np
 from jaxtyping import Array, Key
 
@@ -75,7 +76,7 @@ class Auto:
             return Enumeration(), f"only {2**log2:.0f} configurations"
         transfer = TransferMatrix(max_memory=self.max_memory)
         try:
-            layers = transfer.layers(h)
+            layers = jax.eval_shape(transfer.layers, h)
         except PhysdlError:
             layers = None
         if layers is not None and layers.operations <= CHEAP:
