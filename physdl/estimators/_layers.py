@@ -128,13 +128,20 @@ def _stacked(
     sizes: tuple[int, ...],
     axis: int,
 ) -> Layers:
+    together: dict[tuple[int, tuple[int, ...]], list[Pattern]] = {}
+    for number, pattern, axes in found[0]:
+        together.setdefault((number, axes), []).append(pattern)
     tables: dict[Pattern, Array] = {}
-    for (number, pattern, axes), (layers, rows) in found[0].items():
+    for (number, axes), patterns in together.items():
         table = potentials[number].table
-        own = jnp.transpose(table[np.array(rows)], (0, *(a + 1 for a in axes)))
-        if pattern not in tables:
-            tables[pattern] = jnp.zeros((len(sites), *own.shape[1:]), own.dtype)
-        tables[pattern] = tables[pattern].at[np.array(layers)].add(own)
+        index = np.full((len(patterns), len(sites)), len(table))
+        for k, pattern in enumerate(patterns):
+            layers, rows = found[0][(number, pattern, axes)]
+            index[k, layers] = rows
+        padded = jnp.concatenate([table, jnp.zeros((1, *table.shape[1:]), table.dtype)])
+        own = jnp.transpose(padded[index], (0, 1, *(a + 2 for a in axes)))
+        for k, pattern in enumerate(patterns):
+            tables[pattern] = tables[pattern] + own[k] if pattern in tables else own[k]
     zero = jnp.zeros((), potentials[0].table.dtype if potentials else float)
     constant = sum((jnp.sum(p.table) for p in potentials if p.table.ndim == 1), start=zero)
     return Layers(tables, constant, len(sites), sizes, found[1], axis)

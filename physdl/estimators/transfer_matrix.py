@@ -128,25 +128,24 @@ def _estimate(h: Hamiltonian, cut: Layers, *, logarithmic: bool) -> Estimate:
 
 def _is_safe(cut: Layers) -> Bool[Array, ""]:
     """Whether the entries of psi differ by less than floating-point numbers hold."""
-    spread = sum(
-        (_ranges(jax.lax.stop_gradient(t)) for t in cut.tables.values()),
-        start=jnp.zeros(cut.n_layers),
-    )
+    shapes: dict[tuple[int, ...], list[Array]] = {}
+    for table in jax.lax.stop_gradient(cut.tables).values():
+        shapes.setdefault(table.shape, []).append(table)
+    stacks = [jnp.stack(same).reshape(len(same), cut.n_layers, -1) for same in shapes.values()]
+    spread = sum((_ranges(t) for t in stacks), start=jnp.zeros(cut.n_layers))
+    forbids = jnp.any(jnp.stack([jnp.any(jnp.isposinf(t)) for t in stacks] + [jnp.zeros((), bool)]))
     dtype = jnp.result_type(*cut.tables.values()) if cut.tables else jnp.zeros(()).dtype
     comfort = COMFORT * -math.log(float(np.finfo(dtype).tiny))
-    forbids = jnp.zeros((), bool)
-    for table in cut.tables.values():
-        forbids = forbids | jnp.any(jnp.isposinf(table))
     everywhere = jnp.sum(spread) + cut.n_layers * cut.log2_states * math.log(2)
     return jnp.where(forbids, everywhere, jnp.max(spread)) < comfort
 
 
-def _ranges(table: Float[Array, "T ..."]) -> Float[Array, " T"]:
-    flat = table.reshape(len(table), -1)
-    finite = jnp.isfinite(flat)
-    high = jnp.max(jnp.where(finite, flat, -jnp.inf), axis=1)
-    low = jnp.min(jnp.where(finite, flat, jnp.inf), axis=1)
-    return jnp.where(high >= low, high - low, 0.0).astype(float)
+def _ranges(tables: Float[Array, "n T e"]) -> Float[Array, " T"]:
+    """For each layer the sum of the differences between largest and smallest finite entries."""
+    finite = jnp.isfinite(tables)
+    high = jnp.max(jnp.where(finite, tables, -jnp.inf), axis=2)
+    low = jnp.min(jnp.where(finite, tables, jnp.inf), axis=2)
+    return jnp.sum(jnp.where(high >= low, high - low, 0.0), axis=0).astype(float)
 
 
 def _walked(cut: Layers, *, logarithmic: bool) -> Array:
