@@ -6,15 +6,17 @@ never an exception and never a silent NaN.
 """
 
 import enum
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from physdl.hamiltonian import Hamiltonian
-from physdl.pytree import module, static
+from physdl.pytree import is_traced, module, static
 
-__all__ = ["Estimate", "Estimator", "Status", "exact"]
+__all__ = ["Estimate", "Estimator", "Status", "exact", "linear_where_safe"]
 
 
 class Status(enum.IntEnum):
@@ -107,3 +109,22 @@ def exact(
     status = jnp.where(jnp.isfinite(log_z), healthy, broken).astype(jnp.int32)
     zero = jnp.zeros_like(log_z)
     return Estimate(log_z, zero, log_z, log_z, status, info or {}, method=method, n_sites=h.n_sites)
+
+
+def linear_where_safe(
+    h: Hamiltonian,
+    linear: Callable[[Hamiltonian], tuple[Estimate, Array]],
+    logarithmic: Callable[[Hamiltonian], Estimate],
+) -> Estimate:
+    """The estimate on plain numbers where it says that it is safe, else the one on logarithms.
+
+    Where the coefficients have values, as they have outside ``jit`` and ``vmap`` even under
+    derivatives, the second is not compiled unless it is needed.
+    """
+    known = jax.lax.stop_gradient(h)
+    if is_traced(known):
+        _, safe = linear(known)
+        out: Estimate = jax.lax.cond(safe, lambda h: linear(h)[0], logarithmic, h)
+        return out
+    estimate, safe = linear(h)
+    return estimate if safe else logarithmic(h)

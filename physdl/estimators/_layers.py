@@ -7,7 +7,6 @@ first.
 """
 
 import math
-from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +14,7 @@ from jaxtyping import Array, Float
 
 from physdl.errors import StructureError
 from physdl.hamiltonian import Potential
-from physdl.pytree import IntArray
+from physdl.pytree import IntArray, module, static
 
 __all__ = ["Layers", "Pattern", "layered"]
 
@@ -23,25 +22,25 @@ Pattern = tuple[tuple[int, int], ...]
 THICKEST = 8
 
 
-@dataclass(frozen=True)
+@module
 class Layers:
     """A Hamiltonian cut into layers.
 
     Attributes:
+      tables: for each pattern the energies [T, q, ...] of its tables, zero where there is none.
+      constant: energies without sites.
       n_layers: the number T of layers.
       sizes: the number of states of each column of a layer.
       periodic: whether the last layer acts on the first.
-      tables: for each pattern the energies [T, q, ...] of its tables, zero where there is none.
-      constant: energies without sites.
       axis: which axis of the shape was cut.
     """
 
-    n_layers: int
-    sizes: tuple[int, ...]
-    periodic: bool
     tables: dict[Pattern, Float[Array, "T ..."]]
     constant: Array
-    axis: int
+    n_layers: int = static()
+    sizes: tuple[int, ...] = static()
+    periodic: bool = static()
+    axis: int = static()
 
     @property
     def log2_states(self) -> float:
@@ -129,13 +128,20 @@ def _stacked(
     sizes: tuple[int, ...],
     axis: int,
 ) -> Layers:
+    together: dict[tuple[int, tuple[int, ...]], list[Pattern]] = {}
+    for number, pattern, axes in found[0]:
+        together.setdefault((number, axes), []).append(pattern)
     tables: dict[Pattern, Array] = {}
-    for (number, pattern, axes), (layers, rows) in found[0].items():
+    for (number, axes), patterns in together.items():
         table = potentials[number].table
-        own = jnp.transpose(table[np.array(rows)], (0, *(a + 1 for a in axes)))
-        if pattern not in tables:
-            tables[pattern] = jnp.zeros((len(sites), *own.shape[1:]), own.dtype)
-        tables[pattern] = tables[pattern].at[np.array(layers)].add(own)
+        index = np.full((len(patterns), len(sites)), len(table))
+        for k, pattern in enumerate(patterns):
+            layers, rows = found[0][(number, pattern, axes)]
+            index[k, layers] = rows
+        padded = jnp.concatenate([table, jnp.zeros((1, *table.shape[1:]), table.dtype)])
+        own = jnp.transpose(padded[index], (0, 1, *(a + 2 for a in axes)))
+        for k, pattern in enumerate(patterns):
+            tables[pattern] = tables[pattern] + own[k] if pattern in tables else own[k]
     zero = jnp.zeros((), potentials[0].table.dtype if potentials else float)
     constant = sum((jnp.sum(p.table) for p in potentials if p.table.ndim == 1), start=zero)
-    return Layers(len(sites), sizes, found[1], tables, constant, axis)
+    return Layers(tables, constant, len(sites), sizes, found[1], axis)

@@ -16,6 +16,7 @@ it is the same under ``jit``. It takes the first of these that applies:
 import contextlib
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
@@ -88,7 +89,7 @@ class Auto:
             return Enumeration(), f"only {2**log2:.0f} configurations"
         transfer = TransferMatrix(max_memory=self.max_memory)
         try:
-            layers = transfer.layers(h)
+            layers = jax.eval_shape(transfer.layers, h)
         except PhysdlError:
             layers = None
         if layers is not None and layers.operations <= CHEAP:

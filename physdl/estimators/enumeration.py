@@ -12,21 +12,29 @@ exponentials in all. Every model of pairs splits this way. The blocks A are walk
 chunks, so memory is constant, forward and in derivatives.
 
 Rows of U and V are kept relative to their largest entries. The largest term of a row is then at
-least exp(-(max E_BC - min E_BC)); where that could underflow, and where an interaction joins three
+least exp(-(max E_BC - min E_BC)), or, where W forbids some pairs of states, exp(-R) with R the sum
+of the ranges of all tables inside. Where that could underflow, and where an interaction joins three
 blocks, the sums are taken on logarithms instead.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from physdl.errors import SettingError, TooLargeError
-from physdl.estimators._base import Estimate, exact
+from physdl.estimators._base import Estimate, exact, linear_where_safe
+from physdl.estimators._blocks import (
+    FORBIDDEN,
+    Block,
+    Tables,
+    energies_between,
+    energies_within,
+    flattened,
+)
 from physdl.hamiltonian import Hamiltonian
 from physdl.hamiltonian.factors import require_finite
 from physdl.hamiltonian.potential import state_counts
@@ -38,7 +46,6 @@ __all__ = ["Enumeration"]
 DIRECT = 2**14
 BLOCK = 2**11
 CHUNK = 2**10
-FORBIDDEN = 1e30
 MARGIN = 40.0
 
 
@@ -65,7 +72,6 @@ class Enumeration:
         if not self.max_states > 0:
             raise SettingError(f"max_states is a positive number, got {self.max_states}.")
 
-    @jax.jit
     def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
         """The estimate; deterministic, ``key`` is not used."""
         del key
@@ -76,195 +82,131 @@ class Enumeration:
                 f"enumeration of 10^{log10:.1f} configurations exceeds max_states="
                 f"{self.max_states}: use Contraction, TransferMatrix or a sampled method."
             )
-        n_states = math.prod(sizes.tolist())
-        tables = [_Tables.of(p.sites.array, p.table) for p in h.potentials()]
-        log_z = _direct(tables, sizes) if n_states <= DIRECT else _blocked(tables, sizes, BLOCK)
-        return exact(log_z.astype(h.dtype), h, f"enumeration of {n_states} configurations")
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """Energy tables of equal shape over groups of sites; infinities are large numbers."""
-
-    sites: IntArray
-    table: Float[Array, "n ..."]
-
-    @classmethod
-    def of(cls, sites: IntArray, table: Array) -> "_Tables":
-        return cls(sites, jnp.where(jnp.isposinf(table), FORBIDDEN, table))
-
-    def where(self, mask: IntArray) -> "_Tables":
-        rows = np.flatnonzero(mask)
-        return _Tables(self.sites[rows], self.table[rows])
-
-
-def _digits(states: Int[Array, " s"], sizes: IntArray, sites: IntArray) -> dict[int, Array]:
-    """Label of each of ``sites`` in the states numbered in C order."""
-    out, rest = {}, states
-    for i in reversed(sites.tolist()):
-        out[i] = rest % int(sizes[i])
-        rest = rest // int(sizes[i])
-    return out
-
-
-def _flat(sites: IntArray, digits: dict[int, Array], sizes: IntArray) -> Int[Array, "s n"]:
-    """Flat index into the tables over ``sites`` [n, k], for every state."""
-    columns = []
-    for group in sites.tolist():
-        index = jnp.zeros_like(next(iter(digits.values())))
-        for i in group:
-            index = index * int(sizes[i]) + digits[i]
-        columns.append(index)
-    return jnp.stack(columns, axis=1)
-
-
-def _energies(tables: list[_Tables], digits: dict[int, Array], n: int, sizes: IntArray) -> Array:
-    """Sum of tables whose sites all have digits, shape [n]."""
-    total = jnp.zeros(n, tables[0].table.dtype if tables else float)
-    for t in tables:
-        if t.sites.shape[1] == 0:
-            total = total + jnp.sum(t.table)
-        elif len(t.sites):
-            index = _flat(t.sites, digits, sizes)
-            rows = jnp.arange(len(t.sites))[None, :]
-            total = total + jnp.sum(t.table.reshape(len(t.sites), -1)[rows, index], axis=1)
-    return total
+        if math.prod(sizes.tolist()) <= DIRECT:
+            out: Estimate = _direct(h)
+            return out
+        return linear_where_safe(h, _product, _logarithms)
 
 
 def _log_weight(energy: Array) -> Array:
     return jnp.where(energy > FORBIDDEN / 2, -jnp.inf, -energy)
 
 
-def _direct(tables: list[_Tables], sizes: IntArray) -> Array:
+@jax.jit
+def _direct(h: Hamiltonian) -> Estimate:
+    sizes = state_counts(require_finite(h.space, "enumeration"), h.n_sites)
     n = math.prod(sizes.tolist())
-    digits = _digits(jnp.arange(n), sizes, np.arange(len(sizes)))
-    return logsumexp(_log_weight(_energies(tables, digits, n, sizes)))
+    block = Block.of(jnp.arange(n, dtype=np.int32), sizes, np.arange(len(sizes)))
+    return _estimate(logsumexp(_log_weight(energies_within(*flattened(h), block))), h, n)
 
 
-def _cross(
-    tables: list[_Tables],
-    left: dict[int, Array],
-    right: dict[int, Array],
-    shape: tuple[int, int],
-    sizes: IntArray,
-) -> Float[Array, "l r"]:
-    """Energies between two blocks, for every pair of their states: one matrix product.
-
-    Tables with the same sites on the right are first added, for every state of the left.
-    """
-    total = jnp.zeros(shape, tables[0].table.dtype if tables else float)
-    for t in tables:
-        inside = np.isin(t.sites, list(left))
-        for n_left in np.unique(inside.sum(axis=1)).tolist():
-            own = t.where(inside.sum(axis=1) == n_left)
-            lefts, rights = own.sites[:, :n_left], own.sites[:, n_left:]
-            q_left = math.prod(own.table.shape[1 : 1 + n_left])
-            table = own.table.reshape(len(lefts), q_left, -1)
-            picked = table[jnp.arange(len(lefts))[None, :], _flat(lefts, left, sizes)]
-            distinct, which = np.unique(rights, axis=0, return_inverse=True)
-            features = jnp.zeros((shape[0], len(distinct), table.shape[2]), table.dtype)
-            features = features.at[:, which.reshape(-1)].add(picked)
-            index = _flat(distinct, right, sizes)
-            indicator = jax.nn.one_hot(index, table.shape[2], dtype=table.dtype)
-            total = total + jnp.matmul(
-                features.reshape(shape[0], -1),
-                indicator.reshape(shape[1], -1).T,
-                precision="highest",
-            )
-    return total
+def _estimate(log_z: Array, h: Hamiltonian, n_states: int) -> Estimate:
+    return exact(log_z.astype(h.dtype), h, f"enumeration of {n_states} configurations")
 
 
-@dataclass(frozen=True)
-class _Blocks:
-    """A contiguous split of the sites into A (outer and chunk), B and C."""
+class _Split:
+    """A Hamiltonian over contiguous blocks of sites: A (outer and chunk), B and C."""
 
-    outer: IntArray
-    chunk: IntArray
-    b: IntArray
-    c: IntArray
+    def __init__(self, h: Hamiltonian):
+        sizes = state_counts(require_finite(h.space, "enumeration"), h.n_sites)
+        outer, chunk, b, c = _cut(sizes)
+        counts = [math.prod(sizes[sites].tolist()) for sites in (outer, chunk, b, c)]
+        self.n_states = math.prod(counts)
+        self.n_outer, self.n_chunk, n_b, n_c = counts
+        self.sizes, self.a_sites = sizes, np.concatenate([outer, chunk])
+        self.b = Block.of(jnp.arange(n_b, dtype=np.int32), sizes, b)
+        self.c = Block.of(jnp.arange(n_c, dtype=np.int32), sizes, c)
+        self.energies, self.all_tables = flattened(h)
+        number = np.repeat([1, 2, 4], [len(self.a_sites), len(b), len(c)])
+        self.touched = [np.bitwise_or.reduce(number[t.sites], axis=1) for t in self.all_tables]
+
+    def tables(self, blocks: str) -> list[Tables]:
+        """Tables that touch exactly these blocks."""
+        own = [touched == _bits(blocks) for touched in self.touched]
+        return [t.where(m) for t, m in zip(self.all_tables, own, strict=True) if m.any()]
+
+    def inner(self) -> tuple[Array, Array, Array]:
+        """Energies of B (and those of no site), of C, and between them."""
+        return (
+            energies_within(self.energies, self.tables("b") + self.tables(""), self.b),
+            energies_within(self.energies, self.tables("c"), self.c),
+            energies_between(self.energies, self.tables("bc"), self.b, self.c),
+        )
+
+    def sides(self, chunk: Int[Array, ""], e_b: Array, e_c: Array) -> tuple[Block, Array, Array]:
+        """A chunk of the states of A, and the logarithms of U and V for these."""
+        states = chunk * self.n_chunk + jnp.arange(self.n_chunk, dtype=np.int32)
+        a = Block.of(states, self.sizes, self.a_sites)
+        e_a = energies_within(self.energies, self.tables("a"), a)[:, None] + e_b[None]
+        e_ab = energies_between(self.energies, self.tables("ab"), a, self.b)
+        e_ac = energies_between(self.energies, self.tables("ac"), a, self.c)
+        return a, _log_weight(e_a + e_ab), _log_weight(e_ac + e_c[None])
+
+    def ranges_beside(self, blocks: str) -> Float[Array, ""]:
+        """Sum of the ranges of all tables but those that touch exactly these blocks."""
+        total = jnp.zeros((), self.energies.dtype)
+        for t, touched in zip(self.all_tables, self.touched, strict=True):
+            shape = len(t.start), math.prod(t.lengths)
+            entries = self.energies[t.start[0] : t.start[0] + math.prod(shape)].reshape(shape)
+            finite = entries < FORBIDDEN / 2
+            high = jnp.max(jnp.where(finite, entries, -jnp.inf), axis=1)
+            low = jnp.min(jnp.where(finite, entries, jnp.inf), axis=1)
+            counted = (high >= low) & (touched != _bits(blocks))
+            total = total + jnp.sum(jnp.where(counted, high - low, 0))
+        return total
+
+    def total(self, chunk_of: Callable[[Array], Array]) -> Array:
+        """The sum over all chunks, from the logarithms of their sums."""
+        recomputed: Callable[[Array], Array] = jax.checkpoint(chunk_of)
+        if self.n_outer == 1:
+            return recomputed(jnp.zeros((), np.int32))
+        return logsumexp(jax.lax.map(recomputed, jnp.arange(self.n_outer, dtype=np.int32)))
 
 
-def _split(sizes: IntArray, block: int) -> _Blocks:
+def _bits(blocks: str) -> int:
+    return sum({"a": 1, "b": 2, "c": 4}[x] for x in blocks)
+
+
+def _cut(sizes: IntArray) -> list[IntArray]:
+    """The sites of outer, chunk, B and C."""
     logs = np.log2(sizes)
-    target = min(math.log2(block), logs.sum() / 3)
-    n = len(sizes)
-    ends = [n]
+    target = min(math.log2(BLOCK), logs.sum() / 3)
+    ends = [len(sizes)]
     for limit in (target, target, math.log2(CHUNK)):
         start, total = ends[-1], 0.0
         while start > 0 and (total + logs[start - 1] <= limit + 1e-9 or start == ends[-1]):
             start -= 1
             total += logs[start]
         ends.append(start)
-    sites = np.arange(n)
-    c, b, chunk = (sites[ends[k + 1] : ends[k]] for k in range(3))
-    return _Blocks(sites[: ends[3]], chunk, b, c)
+    return np.split(np.arange(len(sizes)), ends[:0:-1])
 
 
-def _blocked(tables: list[_Tables], sizes: IntArray, block: int) -> Array:
-    blocks = _split(sizes, block)
-    a_sites = np.concatenate([blocks.outer, blocks.chunk])
-    number = np.zeros(len(sizes), dtype=int)
-    number[blocks.b], number[blocks.c] = 1, 2
-    kinds: dict[frozenset[int], list[_Tables]] = {}
-    for t in tables:
-        touched = [frozenset(number[s].tolist()) for s in t.sites]
-        for kind in dict.fromkeys(touched):
-            mask = np.array([k == kind for k in touched])
-            kinds.setdefault(kind, []).append(t.where(mask))
-    n_outer, n_chunk, n_b, n_c = (
-        math.prod(sizes[sites].tolist())
-        for sites in (blocks.outer, blocks.chunk, blocks.b, blocks.c)
-    )
-    b_digits = _digits(jnp.arange(n_b), sizes, blocks.b)
-    c_digits = _digits(jnp.arange(n_c), sizes, blocks.c)
-
-    def get(*kind: int) -> list[_Tables]:
-        return kinds.get(frozenset(kind), [])
-
-    e_b = _energies(get(1) + get(), b_digits, n_b, sizes)
-    e_c = _energies(get(2), c_digits, n_c, sizes)
-    e_bc = _cross(get(1, 2), b_digits, c_digits, (n_b, n_c), sizes)
-    joint = get(0, 1, 2)
-
-    def sides(chunk: Int[Array, ""]) -> tuple[dict[int, Array], Array, Array]:
-        a = _digits(chunk * n_chunk + jnp.arange(n_chunk), sizes, a_sites)
-        e_ab = _cross(get(0, 1), a, b_digits, (n_chunk, n_b), sizes) + e_b[None, :]
-        e_ac = _cross(get(0, 2), a, c_digits, (n_chunk, n_c), sizes) + e_c[None, :]
-        e_a = _energies(get(0), a, n_chunk, sizes)
-        return a, _log_weight(e_a[:, None] + e_ab), _log_weight(e_ac)
-
-    def product(chunk: Int[Array, ""]) -> Array:
-        _, u, v = sides(chunk)
-        (u, top_u), (v, top_v) = _relative(u), _relative(v)
-        row = jnp.sum(jnp.matmul(u, weights, precision="highest") * v, axis=1)
-        return logsumexp(log_or_zero(row) + top_u + top_v) + lowest
-
-    def logarithms(chunk: Int[Array, ""]) -> Array:
-        a, u, v = sides(chunk)
-
-        def row(labels: tuple[dict[int, Array], Array, Array]) -> Array:
-            own, log_u, log_v = labels
-            energy = e_bc
-            if joint:
-                fixed = _at(joint, own, sizes)
-                energy = energy + _cross(fixed, b_digits, c_digits, (n_b, n_c), sizes)
-            return logsumexp(log_u[:, None] + log_v[None, :] + _log_weight(energy))
-
-        return logsumexp(jax.lax.map(jax.checkpoint(row), (a, u, v)))
-
-    def walked(body: Callable[[Array], Array]) -> Array:
-        return logsumexp(jax.lax.map(jax.checkpoint(body), jnp.arange(n_outer)))
-
-    if joint:
-        return walked(logarithms)
+@jax.jit
+def _product(h: Hamiltonian) -> tuple[Estimate, Bool[Array, ""]]:
+    """The estimate by matrix products, and whether no term that matters underflows."""
+    split = _Split(h)
+    if split.tables("abc"):
+        return _estimate(jnp.zeros((), h.dtype), h, split.n_states), jnp.zeros((), bool)
+    e_b, e_c, e_bc = split.inner()
     log_w = _log_weight(e_bc)
-    lowest = jax.lax.stop_gradient(jnp.max(log_w))
-    lowest = jnp.where(jnp.isfinite(lowest), lowest, 0.0)
-    weights = jnp.exp(log_w - lowest)
-    comfort = -math.log(float(np.finfo(log_w.dtype).tiny)) - MARGIN
-    safe = jnp.min(log_w) > lowest - comfort
-    out: Array = jax.lax.cond(safe, lambda: walked(product), lambda: walked(logarithms))
-    return out
+    top = jax.lax.stop_gradient(jnp.max(log_w))
+    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    weights = jnp.exp(log_w - top)
+
+    def chunk_of(chunk: Int[Array, ""]) -> Array:
+        _, log_u, log_v = split.sides(chunk, e_b, e_c)
+        (u, top_u), (v, top_v) = _relative(log_u), _relative(log_v)
+        row = jnp.sum(jnp.matmul(u, weights, precision="highest") * v, axis=1)
+        return logsumexp(log_or_zero(row) + top_u + top_v) + top
+
+    return _estimate(split.total(chunk_of), h, split.n_states), _is_safe(split, log_w, top)
+
+
+def _is_safe(split: _Split, log_w: Float[Array, "b c"], top: Array) -> Bool[Array, ""]:
+    allowed = log_w > -jnp.inf
+    spread = top - jnp.min(jnp.where(allowed, log_w, top))
+    bound = spread + jnp.where(jnp.all(allowed), 0, split.ranges_beside("bc"))
+    return ~(bound > -math.log(float(np.finfo(log_w.dtype).tiny)) - MARGIN)
 
 
 def _relative(log_weight: Array) -> tuple[Array, Array]:
@@ -274,16 +216,25 @@ def _relative(log_weight: Array) -> tuple[Array, Array]:
     return jnp.exp(log_weight - top[:, None]), top
 
 
-def _at(tables: list[_Tables], labels: dict[int, Array], sizes: IntArray) -> list[_Tables]:
-    """The tables on the sites that have no label, at the given labels of the others."""
-    out = []
-    for t in tables:
-        n_fixed = np.isin(t.sites, list(labels)).sum(axis=1)
-        for k in np.unique(n_fixed).tolist():
-            own = t.where(n_fixed == k)
-            q = math.prod(own.table.shape[1 : 1 + k])
-            flat = own.table.reshape(len(own.sites), q, *own.table.shape[1 + k :])
-            scalar = {i: v[None] for i, v in labels.items()}
-            index = _flat(own.sites[:, :k], scalar, sizes)[0]
-            out.append(_Tables(own.sites[:, k:], flat[jnp.arange(len(own.sites)), index]))
-    return out
+@jax.jit
+def _logarithms(h: Hamiltonian) -> Estimate:
+    """The estimate by sums of exponentials, one state of A at a time."""
+    split = _Split(h)
+    e_b, e_c, e_bc = split.inner()
+    joint = split.tables("abc")
+
+    def chunk_of(chunk: Int[Array, ""]) -> Array:
+        a, log_u, log_v = split.sides(chunk, e_b, e_c)
+
+        def row(own: tuple[Array, Array, Array]) -> Array:
+            labels, u, v = own
+            one = Block(a.first, labels[None])
+            fixed = [some.after(one, k) for t in joint for k, some in t.split(a)]
+            energy = e_bc
+            if joint:
+                energy = energy + energies_between(split.energies, fixed, split.b, split.c)
+            return logsumexp(u[:, None] + v[None, :] + _log_weight(energy))
+
+        return logsumexp(jax.lax.map(jax.checkpoint(row), (a.labels, log_u, log_v)))
+
+    return _estimate(split.total(chunk_of), h, split.n_states)

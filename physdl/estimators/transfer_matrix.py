@@ -19,29 +19,34 @@ exceed what floating-point numbers hold, the same exchange is carried out on log
 import math
 import string
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from physdl.errors import SettingError, StructureError, TooLargeError
-from physdl.estimators._base import Estimate, exact
+from physdl.estimators._base import Estimate, exact, linear_where_safe
 from physdl.estimators._layers import Layers, Pattern, layered
 from physdl.hamiltonian import Hamiltonian
 from physdl.hamiltonian.factors import require_finite
 from physdl.hamiltonian.potential import state_counts
 from physdl.numerics import log_or_zero, logsumexp, rescale
-from physdl.pytree import module, static
+from physdl.pytree import IntArray, module, static
 
 __all__ = ["TransferMatrix"]
 
 JOINED = 32
+JOINED_LOGARITHMS = 8
 BATCH = 2.0**18
 SMALL = 11
 MOST_OPERATIONS = 1e14
-COMFORT = 0.42
+COMFORT = 0.3
 START = -1
+
+Axes = tuple[int, ...]
+Rows = dict[Axes, Array]
 
 
 @module
@@ -97,49 +102,62 @@ class TransferMatrix:
             )
         return best
 
-    @jax.jit
     def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
         """The estimate; deterministic, ``key`` is not used."""
         del key
-        cut = self.layers(h)
-        log_z = _log_z(cut) - cut.constant
-        ring = ", traced over the first" if cut.periodic else ""
-        method = f"transfer matrix, {cut.n_layers} layers of 2^{cut.log2_states:.0f} states{ring}"
-        return exact(log_z.astype(h.dtype), h, method)
+        return linear_where_safe(h, partial(_linear, self), partial(_logarithmic, self))
 
 
-def _log_z(cut: Layers) -> Array:
-    spread = sum(
-        (_ranges(jax.lax.stop_gradient(t)) for t in cut.tables.values()),
-        start=jnp.zeros(cut.n_layers),
-    )
+@partial(jax.jit, static_argnums=0)
+def _linear(settings: TransferMatrix, h: Hamiltonian) -> tuple[Estimate, Bool[Array, ""]]:
+    cut = settings.layers(h)
+    return _estimate(h, cut, logarithmic=False), _is_safe(cut)
+
+
+@partial(jax.jit, static_argnums=0)
+def _logarithmic(settings: TransferMatrix, h: Hamiltonian) -> Estimate:
+    return _estimate(h, settings.layers(h), logarithmic=True)
+
+
+def _estimate(h: Hamiltonian, cut: Layers, *, logarithmic: bool) -> Estimate:
+    log_z = _walked(cut, logarithmic=logarithmic) - cut.constant
+    ring = ", traced over the first" if cut.periodic else ""
+    method = f"transfer matrix, {cut.n_layers} layers of 2^{cut.log2_states:.0f} states{ring}"
+    return exact(log_z.astype(h.dtype), h, method)
+
+
+def _is_safe(cut: Layers) -> Bool[Array, ""]:
+    """Whether the entries of psi differ by less than floating-point numbers hold."""
+    shapes: dict[tuple[int, ...], list[Array]] = {}
+    for table in jax.lax.stop_gradient(cut.tables).values():
+        shapes.setdefault(table.shape, []).append(table)
+    stacks = [jnp.stack(same).reshape(len(same), cut.n_layers, -1) for same in shapes.values()]
+    spread = sum((_ranges(t) for t in stacks), start=jnp.zeros(cut.n_layers))
+    forbids = jnp.any(jnp.stack([jnp.any(jnp.isposinf(t)) for t in stacks] + [jnp.zeros((), bool)]))
     dtype = jnp.result_type(*cut.tables.values()) if cut.tables else jnp.zeros(()).dtype
     comfort = COMFORT * -math.log(float(np.finfo(dtype).tiny))
-    linear = _walked(cut, logarithmic=False)
-    forbids = jnp.zeros((), bool)
-    for table in cut.tables.values():
-        forbids = forbids | jnp.any(jnp.isposinf(table))
-    bound = jnp.where(forbids, jnp.sum(spread) + cut.n_layers * cut.log2_states, jnp.max(spread))
-    safe = (bound < comfort) & jnp.isfinite(linear)
-    out: Array = jax.lax.cond(safe, lambda: linear, lambda: _walked(cut, logarithmic=True))
-    return out
+    everywhere = jnp.sum(spread) + cut.n_layers * cut.log2_states * math.log(2)
+    return jnp.where(forbids, everywhere, jnp.max(spread)) < comfort
 
 
-def _ranges(table: Float[Array, "T ..."]) -> Float[Array, " T"]:
-    flat = table.reshape(len(table), -1)
-    finite = jnp.isfinite(flat)
-    high = jnp.max(jnp.where(finite, flat, -jnp.inf), axis=1)
-    low = jnp.min(jnp.where(finite, flat, jnp.inf), axis=1)
-    return jnp.where(high >= low, high - low, 0.0).astype(float)
+def _ranges(tables: Float[Array, "n T e"]) -> Float[Array, " T"]:
+    """For each layer the sum of the differences between largest and smallest finite entries."""
+    finite = jnp.isfinite(tables)
+    high = jnp.max(jnp.where(finite, tables, -jnp.inf), axis=2)
+    low = jnp.min(jnp.where(finite, tables, jnp.inf), axis=2)
+    return jnp.sum(jnp.where(high >= low, high - low, 0.0), axis=0).astype(float)
 
 
 def _walked(cut: Layers, *, logarithmic: bool) -> Array:
     exchange = _Exchange(cut, logarithmic)
     n_states = math.prod(cut.sizes)
-    first, scale = exchange.inside({p: t[0] for p, t in cut.tables.items() if p[-1][0] == 0})
-    inner = {p: _shifted(p, t) for p, t in cut.tables.items()}
-    steps = {p: t[:-1] for p, t in inner.items()}
-    last = {p: t[-1] for p, t in cut.tables.items() if p[-1][0] == 1}
+    tables = exchange.stacked(cut.tables)
+    inside = {axes: t for axes, t in tables.items() if exchange.is_inside(axes)}
+    between = {axes: t for axes, t in tables.items() if not exchange.is_inside(axes)}
+    first, scale = exchange.inside({axes: t[0] for axes, t in inside.items()})
+    steps = {axes: t[:-1] for axes, t in between.items()}
+    steps |= {axes: t[1:] for axes, t in inside.items()}
+    last = {axes: t[-1] for axes, t in between.items()}
     if not cut.periodic:
         return scale + exchange.total(exchange.run(first[None], steps))
 
@@ -156,17 +174,16 @@ def _walked(cut: Layers, *, logarithmic: bool) -> Array:
     return scale + logsumexp(jax.lax.map(jax.checkpoint(from_starts), starts))
 
 
-def _shifted(pattern: Pattern, table: Array) -> Array:
-    """Tables of the step t -> t + 1: those between the two, and those inside layer t + 1."""
-    return table if pattern[-1][0] == 1 else jnp.roll(table, -1, axis=0)
-
-
 def _divisor(n: int, most: int) -> int:
     return next(d for d in range(min(n, most), 0, -1) if n % d == 0)
 
 
 class _Exchange:
-    """Exchanging one layer for the next, in groups of neighbouring columns."""
+    """Exchanging one layer for the next, in groups of neighbouring columns.
+
+    Axis g stands for new group g, axis m + g for old group g. Tables over the same axes are kept as
+    one row of numbers [..., E], and ``index`` says which of them add to each state of the axes.
+    """
 
     def __init__(self, cut: Layers, logarithmic: bool):
         self.sizes, self.logarithmic = cut.sizes, logarithmic
@@ -174,9 +191,44 @@ class _Exchange:
         pairs_only = all(len(p) <= 2 for p in cut.tables)
         limit = JOINED if pairs_only else 4
         if logarithmic and cut.log2_states > SMALL:
-            limit = 2
+            limit = min(limit, JOINED_LOGARITHMS)
         self.group_of, self.groups = _joined(cut.sizes, limit)
         self.shape = tuple(math.prod(cut.sizes[c] for c in g) for g in self.groups)
+        self.patterns: dict[Axes, list[Pattern]] = {}
+        for pattern in cut.tables:
+            axes = tuple(sorted({old + self.group_of[c] for old, c in self.columns(pattern)}))
+            self.patterns.setdefault(axes, []).append(pattern)
+        self.index = {axes: self._index(axes, found) for axes, found in self.patterns.items()}
+
+    def columns(self, pattern: Pattern) -> list[tuple[int, int]]:
+        """For each site of a pattern 0 (new layer) or m (old), and the column."""
+        between = pattern[-1][0] == 1
+        return [(0 if ahead or not between else len(self.groups), c) for ahead, c in pattern]
+
+    def is_inside(self, axes: Axes) -> bool:
+        """Whether tables over these axes act inside a layer."""
+        return axes[-1] < len(self.groups)
+
+    def _index(self, axes: Axes, patterns: list[Pattern]) -> IntArray:
+        """Entries of the row that add up, [*groups of the axes, number of patterns]."""
+        m, start, columns = len(self.groups), 0, list[IntArray]()
+        found = [(m * (axis >= m), c) for axis in axes for c in self.groups[axis % m]]
+        labels = np.indices([self.sizes[c] for _, c in found], dtype=np.int32)
+        for pattern in patterns:
+            own = self.columns(pattern)
+            lengths = [self.sizes[c] for _, c in own]
+            label = [labels[found.index(column)] for column in own]
+            columns.append(start + np.ravel_multi_index(label, lengths).astype(np.int32))
+            start += math.prod(lengths)
+        shape = [self.shape[axis % m] for axis in axes]
+        return np.stack(columns, axis=-1).reshape(*shape, len(patterns))
+
+    def stacked(self, tables: dict[Pattern, Array]) -> Rows:
+        """The rows of all layers: for each list of axes [T, E]."""
+        return {
+            axes: jnp.concatenate([tables[p].reshape(len(tables[p]), -1) for p in found], axis=1)
+            for axes, found in self.patterns.items()
+        }
 
     def enter(self, log_weight: Array) -> Array:
         """Weights from logarithms that are not positive."""
@@ -193,30 +245,14 @@ class _Exchange:
         psi, log_scale = carried
         return log_scale + (logsumexp(psi) if self.logarithmic else log_or_zero(jnp.sum(psi)))
 
-    def joint(self, tables: dict[Pattern, Array]) -> dict[tuple[int, ...], Array]:
-        """Energies over groups: axis g is new group g, axis m + g old group g.
+    def joint(self, rows: Rows) -> Rows:
+        """Energies over the states of groups."""
+        return {
+            axes: jnp.sum(row.at[self.index[axes]].get(mode="promise_in_bounds"), axis=-1)
+            for axes, row in rows.items()
+        }
 
-        A pattern inside the new layer has no column of the old one.
-        """
-        m, out = len(self.groups), dict[tuple[int, ...], Array]()
-        for pattern, table in tables.items():
-            between = pattern[-1][0] == 1
-            columns = [(0 if ahead or not between else m, c) for ahead, c in pattern]
-            axes = tuple(sorted({old + self.group_of[c] for old, c in columns}))
-            where: dict[tuple[int, int], int] = {}
-            for axis in axes:
-                for c in self.groups[axis % m]:
-                    where[(m if axis >= m else 0, c)] = len(where)
-            order = sorted(range(len(columns)), key=lambda k: where[columns[k]])
-            present = {where[columns[k]]: table.shape[k] for k in order}
-            full = [self.sizes[c] for axis in axes for c in self.groups[axis % m]]
-            open_shape = [present.get(k, 1) for k in range(len(full))]
-            spread = jnp.broadcast_to(jnp.transpose(table, order).reshape(open_shape), full)
-            spread = spread.reshape([self.shape[axis % m] for axis in axes])
-            out[axes] = out[axes] + spread if axes in out else spread
-        return out
-
-    def inside(self, tables: dict[Pattern, Array]) -> tuple[Array, Array]:
+    def inside(self, tables: Rows) -> tuple[Array, Array]:
         """The weight of a single layer as a vector over its groups, and its log scale."""
         psi = jnp.zeros(self.shape, jnp.result_type(*tables.values()) if tables else float)
         for axes, table in self.joint(tables).items():
@@ -226,12 +262,10 @@ class _Exchange:
         top = jnp.where(jnp.isfinite(top), top, 0.0)
         return self.enter(psi - top), top
 
-    def run(self, psi: Array, steps: dict[Pattern, Array]) -> tuple[Array, Array]:
+    def run(self, psi: Array, steps: Rows) -> tuple[Array, Array]:
         """Exchange all layers in turn."""
 
-        def body(
-            carried: tuple[Array, Array], tables: dict[Pattern, Array]
-        ) -> tuple[tuple[Array, Array], None]:
+        def body(carried: tuple[Array, Array], tables: Rows) -> tuple[tuple[Array, Array], None]:
             psi, scale = self.step(carried[0], tables)
             return (psi, carried[1] + scale), None
 
@@ -241,37 +275,66 @@ class _Exchange:
         carried: tuple[Array, Array] = jax.lax.scan(jax.checkpoint(body), start, steps)[0]
         return carried
 
-    def step(self, psi: Array, tables: dict[Pattern, Array]) -> tuple[Array, Array]:
+    def step(self, psi: Array, tables: Rows) -> tuple[Array, Array]:
         """Exchange one layer; ``psi`` has a batch axis and then one axis per group."""
         m = len(self.groups)
-        energies = self.joint(tables)
-        newest = {axes: max((a for a in axes if a < m), default=0) for axes in energies}
-        leaves = [max([g, *(newest[axes] for axes in energies if m + g in axes)]) for g in range(m)]
-        held = [START, *range(m, 2 * m)]
         scale = jnp.zeros((), psi.dtype)
+        factors: Rows = {}
+        for axes, energy in self.joint(tables).items():
+            top = jax.lax.stop_gradient(jnp.min(energy))
+            top = jnp.where(jnp.isfinite(top), top, 0.0)
+            scale = scale - top.astype(psi.dtype)
+            factors[axes] = self.enter(top - energy)
+        straight = all(axes[-1] < m or axes == (axes[0], axes[0] + m) for axes in factors)
+        if straight and not self.logarithmic:
+            psi, top = self._straight(psi, factors)
+        else:
+            psi, top = self.rescaled(self._crossing(psi, factors))
+        return psi, scale + top
+
+    def _straight(self, psi: Array, factors: Rows) -> tuple[Array, Array]:
+        """Each group of the old layer meets its own in the new one only: products in place."""
+        m, shape = len(self.groups), psi.shape
+        for g, q in enumerate(self.shape):
+            matrix = factors.get((g, m + g), jnp.ones((q, q), psi.dtype))
+            if (g,) in factors:
+                matrix = matrix * factors[(g,)][:, None]
+            after = math.prod(self.shape[g + 1 :])
+            if after == 1:
+                psi = jnp.matmul(psi.reshape(-1, q), matrix.T, precision="highest")
+            else:
+                psi = psi.reshape(-1, q, after)
+                matrix = jnp.broadcast_to(matrix[None], (len(psi), q, q))
+                psi = jnp.matmul(matrix, psi, precision="highest")
+        psi, top = self.rescaled(psi.reshape(shape))
+        for axes, weight in factors.items():
+            if axes[-1] < m and len(axes) > 1:
+                psi = psi * weight.reshape(
+                    [1, *(n if g in axes else 1 for g, n in enumerate(self.shape))]
+                )
+        return psi, top
+
+    def _crossing(self, psi: Array, factors: Rows) -> Array:
+        """Groups enter one by one; an old group leaves when all that touches it is in."""
+        m = len(self.groups)
+        newest = {axes: max((a for a in axes if a < m), default=0) for axes in factors}
+        leaves = [max([g, *(newest[axes] for axes in factors if m + g in axes)]) for g in range(m)]
+        held = [START, *range(m, 2 * m)]
         for g in range(m):
-            factors = []
-            for axes, energy in energies.items():
-                if newest[axes] == g:
-                    top = jax.lax.stop_gradient(jnp.min(energy))
-                    top = jnp.where(jnp.isfinite(top), top, 0.0)
-                    scale = scale - top.astype(psi.dtype)
-                    factors.append((axes, self.enter(top - energy)))
-            if not any(g in axes for axes, _ in factors):
-                ones = jnp.ones(self.shape[g], psi.dtype)
-                factors.append(((g,), jnp.zeros_like(ones) if self.logarithmic else ones))
+            own = [(axes, weight) for axes, weight in factors.items() if newest[axes] == g]
+            if not any(g in axes for axes, _ in own):
+                own.append(((g,), self.enter(jnp.zeros(self.shape[g], psi.dtype))))
             gone = {m + o for o in range(m) if leaves[o] == g}
             kept = [a for a in held if a not in gone] + [g]
-            psi = self._combined(psi, held, factors, kept)
+            psi = self._combined(psi, held, own, kept)
             held = kept
-        psi, top = self.rescaled(psi)
-        return psi, scale + top
+        return psi
 
     def _combined(
         self,
         psi: Array,
         held: Sequence[int],
-        factors: Sequence[tuple[tuple[int, ...], Array]],
+        factors: Sequence[tuple[Axes, Array]],
         kept: Sequence[int],
     ) -> Array:
         """Multiply the factors in and sum the axes that are not kept."""
@@ -294,12 +357,14 @@ class _Exchange:
         return logsumexp(total, axis=tuple(range(len(kept), len(union))))
 
 
-def _joined(sizes: tuple[int, ...], limit: int) -> tuple[list[int], list[list[int]]]:
-    """Neighbouring columns joined while their states number at most ``limit``."""
+def _joined(sizes: Axes, limit: int) -> tuple[list[int], list[list[int]]]:
+    """Neighbouring columns joined evenly while their states number at most ``limit``."""
+    total = sum(math.log2(q) for q in sizes)
+    even = 2 ** (total / max(1, math.ceil(total / math.log2(limit) - 1e-9)))
     groups: list[list[int]] = []
-    states = limit + 1
+    states = 0
     for c, q in enumerate(sizes):
-        if not groups or states * q > limit:
+        if not groups or states * q > limit or states * math.sqrt(q) > even * (1 + 1e-9):
             groups.append([])
             states = 1
         groups[-1].append(c)
