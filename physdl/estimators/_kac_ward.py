@@ -73,6 +73,12 @@ class Blocks:
     flips: IntArray
     shares: NDArray[np.float64]
 
+    @property
+    def operations(self) -> float:
+        """Multiplications in all, those of a Pfaffian counted for the memory they wait for."""
+        each = 2.0 if len(self.flips) == 1 else 8.0
+        return each * len(self.flips) * len(self.inside) * float(self.width) ** 3
+
 
 @functools.lru_cache(maxsize=64)
 def find_blocks(n_vertices: int, edges: Table, shape: tuple[int, ...]) -> Blocks:

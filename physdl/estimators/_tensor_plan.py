@@ -30,6 +30,7 @@ Scope = tuple[int, ...]
 MAX_OPERATIONS = 1e15
 OPERATIONS_PER_SECOND = 2e8
 MOST_SEARCHED = 2000
+LEAST_SECONDS = 2.0
 RECONFIGURED = 1e6
 
 
@@ -95,7 +96,8 @@ def find_plan(
       TooLargeError: even sliced, the contraction would take more than 1e15 operations.
     """
     start = time.perf_counter()
-    candidates = [("min-fill order", _min_fill(network, None))]
+    deadline = start + max(seconds, LEAST_SECONDS)
+    candidates = [("min-fill order", _min_fill(network, None, deadline))]
     candidates += [(f"lattice order {i}", o) for i, o in enumerate(_lattice_orders(shape))]
     best = min((_ordered(network, order, name) for name, order in candidates), key=_quality)
     if math.isinf(best.operations) and len(network.scopes) > MOST_SEARCHED:
@@ -103,7 +105,7 @@ def find_plan(
     rng = np.random.default_rng(seed)
     elapsed = time.perf_counter() - start
     while elapsed < min(0.4 * seconds, best.operations / OPERATIONS_PER_SECOND):
-        other = _ordered(network, _min_fill(network, rng), "min-fill order")
+        other = _ordered(network, _min_fill(network, rng, deadline), "min-fill order")
         best = min(best, other, key=_quality)
         elapsed = time.perf_counter() - start
     left = seconds - elapsed
@@ -171,12 +173,14 @@ def _lattice_orders(shape: tuple[int, ...]) -> list[list[int]]:
     return [np.moveaxis(index, axis, 0).reshape(-1).tolist() for axis in range(len(shape))]
 
 
-def _min_fill(network: Network, rng: np.random.Generator | None) -> list[int] | None:
+def _min_fill(
+    network: Network, rng: np.random.Generator | None, deadline: float
+) -> list[int] | None:
     """Eliminate the site whose elimination joins the fewest pairs of unjoined neighbours.
 
     Pairs are weighted by the logarithms of their numbers of states. With a generator the weights
     are perturbed, so that repeated calls explore different orders. ``None`` where one elimination
-    alone takes more than ``MAX_OPERATIONS``.
+    alone takes more than ``MAX_OPERATIONS``, and after the deadline.
     """
     neighbours: list[set[int]] = [set() for _ in network.sizes]
     for scope in network.scopes:
@@ -201,7 +205,8 @@ def _min_fill(network: Network, rng: np.random.Generator | None) -> list[int] | 
         site = entry[2]
         if site not in fill or entry != rank(site):
             continue
-        if size[site] + weight[site] > math.log2(MAX_OPERATIONS):
+        late = time.perf_counter() > deadline
+        if late or size[site] + weight[site] > math.log2(MAX_OPERATIONS):
             return None
         around = neighbours[site]
         touched = set(around)

@@ -1,7 +1,8 @@
 """The exact method that suits a Hamiltonian, chosen by structure and size.
 
-The choice looks at what is static (space, shape, which sites interact), never at coefficients, so
-it is the same under ``jit``. It takes the first of these that applies:
+The choice looks at what is static (space, shape, which sites interact), so it is the same under
+``jit``; but tables of known values may be seen to have no field, and to have lost digits. It takes
+the first of these that applies:
 
 1. a quadratic field on the line: the Gaussian integral;
 2. few configurations: enumeration;
@@ -41,6 +42,7 @@ MOST = 2**36
 CHEAP = 1e9
 ADVANTAGE = 10.0
 MOST_OPERATIONS = 1e12
+MOST_DRAWN = 10**5
 
 
 @module
@@ -94,11 +96,11 @@ class Auto:
             layers = None
         if layers is not None and layers.operations <= CHEAP:
             return transfer, f"{layers.n_layers} layers of 2^{layers.log2_states:.0f} states"
-        if planar:
+        if planar and h.n_sites <= MOST_DRAWN:
             with contextlib.suppress(PhysdlError):
                 determinant = Planar(max_memory=self.max_memory)
-                determinant.blocks(h)
-                return determinant, "spins without a field on a planar graph or torus"
+                if determinant.blocks(h).operations <= MOST_OPERATIONS:
+                    return determinant, "spins without a field on a planar graph or torus"
         contraction = Contraction(self.max_memory, self.search_seconds)
         refusal = "it would take too many operations"
         try:

@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from physdl import numerics
-from physdl.errors import SettingError
+from physdl.errors import SettingError, TooLargeError
 from physdl.estimators._base import Estimate, exact
 from physdl.estimators._tensor_plan import (
     Network,
@@ -41,6 +41,7 @@ from physdl.pytree import is_traced, module, static
 __all__ = ["Contraction"]
 
 MANY = 24
+MOST_TABLES = 500_000
 SMALL = 1e5
 
 
@@ -109,6 +110,12 @@ def _log_tensors(h: Hamiltonian) -> tuple[list[tuple[Scope, Any]], Any]:
     space = require_finite(h.space, "tensor contraction")
     sizes = state_counts(space, h.n_sites)
     potentials = h.potentials()
+    n_tables = sum(len(p.sites.array) for p in potentials)
+    if n_tables > MOST_TABLES:
+        raise TooLargeError(
+            f"tensor contraction takes up to {MOST_TABLES} tables, the Hamiltonian has {n_tables}: "
+            f"use TransferMatrix or a sampled method."
+        )
     require_few_neighbours((p.sites.array for p in potentials), sizes)
     xp = jnp if is_traced(potentials) else np
     entries: list[tuple[Scope, Any]] = []

@@ -47,6 +47,7 @@ from physdl.spaces import SPIN
 __all__ = ["Planar"]
 
 NEGLIGIBLE = 1e-14
+MOST_OPERATIONS = 1e14
 
 
 @module
@@ -64,12 +65,12 @@ class Planar:
       SpaceError: a site has not two states.
       StructureError: an interaction joins more than two sites or is a hard constraint, or bonds
         (with the field's extra spin) cross in the plane and on the torus.
-      TooLargeError: the blocks exceed the memory limit.
+      TooLargeError: the blocks exceed the memory limit, or take more than 1e14 operations.
 
     >>> from physdl import lattices, models
-    >>> h = models.ising(lattices.square(30, 30, periodic=False), 0.44)
+    >>> h = models.ising(lattices.square(100, 100, periodic=False), 0.44)
     >>> Planar()(h)
-    log Z = 813.2834268 (exact) [OK]
+    log Z = 9251.968176 (exact) [OK]
     """
 
     max_memory: int = static(default=4 * 2**30)
@@ -102,6 +103,12 @@ class Planar:
                 f"the Kac-Ward matrix has blocks of {blocks.width} half-edges, which take "
                 f"{needed:.1e} bytes, above max_memory={self.max_memory}: raise it, or use a "
                 f"sampled method."
+            )
+        if blocks.operations > MOST_OPERATIONS:
+            raise TooLargeError(
+                f"the Kac-Ward determinants of {len(blocks.inside)} blocks of {blocks.width} "
+                f"half-edges take {blocks.operations:.1e} operations, above {MOST_OPERATIONS:.0e}: "
+                f"use a smaller lattice or a sampled method."
             )
         return blocks
 

@@ -1,5 +1,6 @@
 """What is too large is refused, at once where that can be proved, and nothing smaller is."""
 
+import math
 import time
 
 import jax.numpy as jnp
@@ -61,7 +62,7 @@ def test_min_fill_order_follows_its_definition(seed):
         graph.add_edges_from((a, b) for a in around for b in around if a < b)
         graph.remove_node(site)
         expected.append(site)
-    assert _min_fill(network, None) == expected
+    assert _min_fill(network, None, math.inf) == expected
 
 
 def test_gaussian_limit_and_singular_forms():
@@ -74,3 +75,8 @@ def test_gaussian_limit_and_singular_forms():
     expected = np.sum(np.log(np.pi / (1e-6 + 2 - 2 * np.cos(k)))) / 2
     assert Status(int(light.status)) is Status.OK
     assert jnp.allclose(light.log_z, expected, rtol=1e-9)
+
+
+def test_a_contraction_of_too_many_tables_is_refused():
+    with pytest.raises(TooLargeError, match="600000"):
+        Contraction()(models.ising(lattices.chain(600_000), 0.4))
