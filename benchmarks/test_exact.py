@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from physdl import estimators, lattices, models
-from physdl.study import _moments
+from physdl.report import _moments
 
 jax.config.update("jax_enable_x64", True)
 

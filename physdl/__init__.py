@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from physdl.hamiltonian import Sites as Sites
     from physdl.hamiltonian import Stencil as Stencil
     from physdl.hamiltonian import conditional_energies as conditional_energies
-    from physdl.study import study as study
+    from physdl.report import study as study
 
 __version__ = "0.1.0"
 
@@ -36,7 +36,7 @@ _HOME = {
     "Sites": "hamiltonian",
     "Stencil": "hamiltonian",
     "conditional_energies": "hamiltonian",
-    "study": "study",
+    "study": "report",
 }
 
 __all__ = [*_MODULES, *_HOME]

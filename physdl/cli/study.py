@@ -10,7 +10,7 @@ from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
 from physdl.cli.output import memory, progress, set_precision
 from physdl.errors import SettingError
-from physdl.study import study
+from physdl.report import study
 
 __all__ = ["run"]
 

@@ -59,7 +59,7 @@ class Study:
       rows: one row per method, those that apply first.
       mean_energy: <H> in k_B T, ``None`` where no method is differentiable in time.
       specific_heat: the variance of H.
-      disagreement: largest difference between two exact answers, in nats.
+      disagreement: largest difference between two exact answers with ``Status.OK``, in nats.
     """
 
     hamiltonian: Hamiltonian
@@ -125,7 +125,10 @@ def study(
         report(name)
         rows.append(_row(name, method, h))
     rows.sort(key=lambda r: r.estimate is None)
-    values = [float(r.estimate.log_z) for r in rows if r.estimate is not None]
+    trusted = [
+        r.estimate for r in rows if r.estimate is not None and r.estimate.status == Status.OK
+    ]
+    values = [float(estimate.log_z) for estimate in trusted]
     report("energy and specific heat")
     energy, heat = _moments(h, max_memory)
     spread = max(values) - min(values) if values else 0.0
