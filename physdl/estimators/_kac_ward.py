@@ -18,9 +18,9 @@ of their determinants. They keep the derivative right where one of the four is z
 critical point of the square lattice.
 """
 
-import functools
 import math
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -80,7 +80,7 @@ class Blocks:
         return each * len(self.flips) * len(self.inside) * float(self.width) ** 3
 
 
-@functools.lru_cache(maxsize=64)
+@lru_cache(maxsize=64)
 def find_blocks(n_vertices: int, edges: Table, shape: tuple[int, ...]) -> Blocks:
     """The blocks of the graph of distinct edges.
 
@@ -223,7 +223,7 @@ def _same_vertex(vertex: IntArray) -> tuple[IntArray, IntArray]:
     return row[pairs], column[pairs]
 
 
-@functools.partial(jax.jit, static_argnames="blocks")
+@partial(jax.jit, static_argnames="blocks")
 def log_z(coupling: Float[Array, " n_edges"], blocks: Blocks) -> tuple[Array, Array]:
     """log Z of the couplings, and an estimate of its rounding error."""
     log_cosh = jnp.logaddexp(coupling, -coupling) - math.log(2)
@@ -298,26 +298,27 @@ def _dense_pfaffian(a: Float[Array, "n n"]) -> tuple[Array, Array]:
     M. Wimmer, ACM Trans. Math. Softw. 38, 30 (2012)). The scale carries no derivative, and does not
     follow pivots that are rounding errors, so that the derivatives of Pf a are right where it is 0.
     """
-    n = a.shape[0]
-    index = jnp.arange(n)
     least = SMALLEST * jnp.max(jnp.abs(a))
-
-    def eliminate(carried: tuple[Array, Array, Array], first: Array) -> tuple[Any, None]:
-        a, mantissa, log_scale = carried
-        second = first + 1
-        chosen = jnp.argmax(jnp.where(index > first, jnp.abs(a[first]), -1.0))
-        swapped = jnp.where(index == second, chosen, jnp.where(index == chosen, second, index))
-        head, row, moved = a[first][swapped], a[chosen][swapped], a[second][swapped]
-        pivot = head[second]
-        ratio = jnp.where(index > second, head / jnp.where(pivot == 0, 1.0, pivot), 0.0)
-        row = jnp.where(index > second, row, 0.0)
-        here = (index == chosen) & (chosen != second)
-        a = jnp.where(here[:, None], moved[None, :], jnp.where(here[None, :], -moved[:, None], a))
-        a = a - ratio[:, None] * row[None, :] + row[:, None] * ratio[None, :]
-        size = jax.lax.stop_gradient(jnp.maximum(jnp.abs(pivot), least))
-        mantissa = mantissa * pivot / size * jnp.where(chosen == second, 1.0, -1.0)
-        return (a, mantissa, log_scale + jnp.log(size)), None
-
-    start = (a, jnp.ones((), a.dtype), jnp.zeros((), a.dtype))
-    (_, mantissa, log_scale), _ = jax.lax.scan(eliminate, start, jnp.arange(0, n, 2))
+    start, pairs = (a, jnp.ones((), a.dtype), jnp.zeros((), a.dtype)), jnp.arange(0, len(a), 2)
+    (_, mantissa, log_scale), _ = jax.lax.scan(partial(_eliminated, least), start, pairs)
     return mantissa, log_scale
+
+
+def _eliminated(
+    least: Array, carried: tuple[Array, Array, Array], first: Array
+) -> tuple[Any, None]:
+    """Swap the best partner next to row ``first`` and take both out of the rows after them."""
+    a, mantissa, log_scale = carried
+    index, second = jnp.arange(len(a)), first + 1
+    chosen = jnp.argmax(jnp.where(index > first, jnp.abs(a[first]), -1.0))
+    swapped = jnp.where(index == second, chosen, jnp.where(index == chosen, second, index))
+    head, row, moved = a[first][swapped], a[chosen][swapped], a[second][swapped]
+    pivot = head[second]
+    ratio = jnp.where(index > second, head / jnp.where(pivot == 0, 1.0, pivot), 0.0)
+    row = jnp.where(index > second, row, 0.0)
+    here = (index == chosen) & (chosen != second)
+    a = jnp.where(here[:, None], moved[None, :], jnp.where(here[None, :], -moved[:, None], a))
+    a = a - ratio[:, None] * row[None, :] + row[:, None] * ratio[None, :]
+    size = jax.lax.stop_gradient(jnp.maximum(jnp.abs(pivot), least))
+    mantissa = mantissa * pivot / size * jnp.where(chosen == second, 1.0, -1.0)
+    return (a, mantissa, log_scale + jnp.log(size)), None
