@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from physdl import models as models
     from physdl import reference as reference
     from physdl import spaces as spaces
+    from physdl import statistics as statistics
     from physdl.hamiltonian import Dense as Dense
     from physdl.hamiltonian import Hamiltonian as Hamiltonian
     from physdl.hamiltonian import Potential as Potential
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = ("errors", "estimators", "files", "lattices", "models", "reference", "spaces")
+_MODULES = (
+    "errors",
+    "estimators",
+    "files",
+    "lattices",
+    "models",
+    "reference",
+    "spaces",
+    "statistics",
+)
 _HOME = {
     "Dense": "hamiltonian",
     "Hamiltonian": "hamiltonian",
