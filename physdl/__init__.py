@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from physdl import ensemble as ensemble
     from physdl import errors as errors
     from physdl import estimators as estimators
     from physdl import files as files
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = (
+    "ensemble",
     "errors",
     "estimators",
     "files",
