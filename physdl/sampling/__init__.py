@@ -1,0 +1,6 @@
+"""Markov kernels that leave exp(-H) / Z invariant, and the driver that runs them."""
+
+from physdl.sampling._kernel import Cycle as Cycle
+from physdl.sampling._kernel import EnsembleKernel as EnsembleKernel
+from physdl.sampling._kernel import Kernel as Kernel
+from physdl.sampling._kernel import random_configuration as random_configuration
