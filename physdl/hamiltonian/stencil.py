@@ -10,6 +10,7 @@ neighbours coincide and each bond counts twice.
 
 import functools
 import operator
+from collections.abc import Iterator
 
 import jax.numpy as jnp
 import numpy as np
@@ -127,6 +128,31 @@ class Stencil:
         ]
         return functools.reduce(operator.add, values)
 
+    def fields(self, x: Float[Array, "*box c"]) -> Iterator[tuple[tuple[int, ...], Array]]:
+        """What multiplies the own components of every cell's site, from the monomials at it.
+
+        Yields (components of the own site, field [*box] or a number): as a function of the state s
+        of a site, the term is the sum of field times the product of those s_a.
+        """
+        box = x.shape[:-1]
+        for m, monomial in enumerate(self.offsets.array):
+            wrapped = monomial % np.array(box)
+            for here in np.unique(wrapped, axis=0):
+                own = np.all(wrapped == here, axis=1)
+                coefficient = (
+                    self.coefficient if self.coefficient.ndim == 0 else self.coefficient[m]
+                )
+                if coefficient.ndim:
+                    coefficient = _shifted(coefficient, -here)
+                for row in self.pattern:
+                    others = [
+                        _shifted(x[..., a], offset - here)
+                        for a, offset, mine in zip(row, wrapped, own, strict=True)
+                        if not mine
+                    ]
+                    components = tuple(sorted(int(a) for a in row[own]))
+                    yield components, functools.reduce(operator.mul, others, coefficient)
+
     def conditional(
         self, x: Float[Array, "*box c"], sites: Int[Array, " m"], points: Float[Array, "n q c"]
     ) -> Float[Array, "m q"]:
@@ -134,30 +160,9 @@ class Stencil:
         box = x.shape[:-1]
         value = jnp.moveaxis(points.reshape(*box, *points.shape[1:]), -1, 0)  # [c, *box, q]
         total = jnp.zeros(value.shape[1:], x.dtype)
-        for m, monomial in enumerate(self.offsets.array):
-            wrapped = monomial % np.array(box)
-            for here in np.unique(wrapped, axis=0):
-                touched = np.all(wrapped == here, axis=1)
-                coefficient = (
-                    self.coefficient
-                    if self.coefficient.ndim == 0
-                    else (
-                        _shifted(self.coefficient[m], -here)
-                        if self.coefficient.ndim > 1
-                        else self.coefficient[m]
-                    )
-                )
-                for row in self.pattern:
-                    others = [
-                        _shifted(x[..., a], offset - here)
-                        for a, offset, own in zip(row, wrapped, touched, strict=True)
-                        if not own
-                    ]
-                    rest = functools.reduce(operator.mul, others, coefficient)
-                    rest = jnp.broadcast_to(rest, box)[..., None]
-                    total = total + functools.reduce(
-                        operator.mul, [value[a] for a in row[touched]], rest
-                    )
+        for components, field in self.fields(x):
+            wide = jnp.broadcast_to(field, box)[..., None]
+            total = total + functools.reduce(operator.mul, [value[a] for a in components], wide)
         return total.reshape(-1, total.shape[-1])[sites]
 
     def scaled(self, beta: Float[Array, ""]) -> "Stencil":

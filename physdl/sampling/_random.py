@@ -17,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-__all__ = ["bernoulli", "bits", "categorical", "integers", "normal", "uniform"]
+__all__ = ["bernoulli", "bits", "categorical", "folded", "integers", "normal", "split", "uniform"]
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
+UNROLLED = 16
 
 
 def _rotated(x: UInt32[Array, "..."], r: int) -> UInt32[Array, "..."]:
@@ -31,13 +32,19 @@ def _threefry(
     key: Key[Array, ""], shape: tuple[int, ...]
 ) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
     """The two words of Threefry-2x32 for every position of ``shape`` in C order."""
-    words = jax.random.key_data(key)
-    k0, k1 = words[0], words[-1]
-    keys = (k0, k1, k0 ^ k1 ^ np.uint32(PARITY))
     size = math.prod(shape)
     assert size < 2**32, "more positions than one word counts"
     position = jax.lax.iota(jnp.uint32, size).reshape(shape)
-    a, b = jnp.full(shape, k0), position + k1
+    return _rounds(jax.random.key_data(key), jnp.zeros(shape, jnp.uint32), position)
+
+
+def _rounds(
+    key: UInt32[Array, " 2"], a: UInt32[Array, "..."], b: UInt32[Array, "..."]
+) -> tuple[UInt32[Array, "..."], UInt32[Array, "..."]]:
+    """Threefry-2x32 of the counters (a, b)."""
+    k0, k1 = key[0], key[-1]
+    keys = (k0, k1, k0 ^ k1 ^ np.uint32(PARITY))
+    a, b = a + k0, b + k1
     for i in range(5):
         for r in ROTATIONS[i % 2]:
             a = a + b
@@ -45,6 +52,23 @@ def _threefry(
         a = a + keys[(i + 1) % 3]
         b = b + keys[(i + 2) % 3] + np.uint32(i + 1)
     return a, b
+
+
+def split(key: Key[Array, ""], n: int = 2) -> Key[Array, " n"]:
+    """n independent keys, equal to ``jax.random.split(key, n)``."""
+    return _key(_threefry(key, (n,)))
+
+
+def folded(key: Key[Array, ""], number: Int[Array, ""]) -> Key[Array, ""]:
+    """The key of a number, equal to ``jax.random.fold_in(key, number)``."""
+    words = jax.random.key_data(key)
+    mixed = _rounds(words, jnp.zeros((), jnp.uint32), jnp.asarray(number).astype(jnp.uint32))
+    return _key(mixed)
+
+
+def _key(words: tuple[UInt32[Array, "..."], UInt32[Array, "..."]]) -> Key[Array, "..."]:
+    key: Array = jax.random.wrap_key_data(jnp.stack(words, axis=-1), impl="threefry2x32")
+    return key
 
 
 def bits(key: Key[Array, ""], shape: tuple[int, ...] = ()) -> UInt32[Array, "..."]:
@@ -98,9 +122,16 @@ def categorical(key: Key[Array, ""], log_p: Float[Array, "*n q"]) -> Int[Array, 
     if log_p.shape[-1] == 2:
         return bernoulli(key, jax.nn.sigmoid(log_p[..., 1] - log_p[..., 0])).astype(jnp.int32)
     p = jnp.exp(log_p - jnp.max(log_p, axis=-1, keepdims=True))
-    below = jnp.cumsum(p, axis=-1)
-    u = uniform(key, log_p.shape[:-1], log_p.dtype) * below[..., -1]
-    chosen = jnp.sum(below <= u[..., None], axis=-1)
+    u = uniform(key, log_p.shape[:-1], log_p.dtype) * jnp.sum(p, axis=-1)
+    if log_p.shape[-1] <= UNROLLED:
+        below, chosen = jnp.zeros_like(u), jnp.zeros(u.shape, jnp.int32)
+        last = chosen
+        for k in range(log_p.shape[-1]):
+            below = below + p[..., k]
+            chosen = chosen + (below <= u)
+            last = jnp.where(p[..., k] > 0, k, last)
+        return jnp.minimum(chosen, last)
+    chosen = jnp.sum(jnp.cumsum(p, axis=-1) <= u[..., None], axis=-1)
     last = log_p.shape[-1] - 1 - jnp.argmax(p[..., ::-1] > 0, axis=-1)
     return jnp.minimum(chosen, last).astype(jnp.int32)
 
