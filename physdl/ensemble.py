@@ -15,6 +15,7 @@ Away from h it is reweighting (A. M. Ferrenberg and R. H. Swendsen, Phys. Rev. L
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -22,15 +23,18 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from physdl.errors import PhysdlError, SettingError, ShapeError
+from physdl.errors import FormatError, PhysdlError, SettingError, ShapeError
+from physdl.files._storage import PathLike
+from physdl.files.native import read_archive, write_archive
 from physdl.hamiltonian import Hamiltonian
 from physdl.numerics import logsumexp
 from physdl.pytree import is_traced, module
 from physdl.statistics import Mean
 from physdl.statistics import mean as mean_of_chains
 
-__all__ = ["Ensemble", "concatenate"]
+__all__ = ["Ensemble", "concatenate", "load"]
 
+ENTRIES = ("states", "log_weights", "log_z")
 FEWEST_DRAWS = 4
 
 
@@ -174,6 +178,42 @@ class Ensemble:
             raise SettingError(f"thinning keeps every 1 to {self.n_draws} draws, got {every}.")
         kept = slice((self.n_draws - 1) % every, None, every)
         return Ensemble(self.states[:, kept], self.log_weights[:, kept], self.log_z, h=self.h)
+
+    def save(self, path: PathLike) -> None:
+        """Write states, weights, log Z and the Hamiltonian as one ``.npz`` file, never a pickle.
+
+        The file is the native format of ``physdl.files`` with three more arrays, so ``files.load``
+        reads its Hamiltonian. It is written beside its place and moved there.
+
+        Raises:
+          SettingError: an array is traced.
+          FormatError: the file cannot be written there.
+
+        >>> import pathlib, tempfile
+        >>> from physdl import lattices, models
+        >>> file = pathlib.Path(tempfile.mkdtemp()) / "ones.npz"
+        >>> Ensemble(jnp.ones((2, 5, 3)), h=models.ising(lattices.chain(3), 0.5)).save(file)
+        >>> load(file).states.shape
+        (2, 5, 3)
+        """
+        if is_traced(self):
+            raise SettingError("save needs arrays that have values: call it outside jit and grad.")
+        arrays = (self.states, self.log_weights, self.log_z)
+        write_archive(path, self.h, dict(zip(ENTRIES, map(np.asarray, arrays), strict=True)))
+
+
+def load(path: PathLike) -> Ensemble:
+    """The ensemble of a file that ``Ensemble.save`` wrote.
+
+    Raises:
+      FormatError: the file is no such archive or is damaged.
+    """
+    h, arrays = read_archive(path, ENTRIES)
+    states, log_weights, log_z = (arrays[name] for name in ENTRIES)
+    try:
+        return Ensemble(states, log_weights, log_z, h=h)
+    except ShapeError as error:
+        raise FormatError(f"{Path(path)} is no readable ensemble: {error}") from error
 
 
 def concatenate(ensembles: Sequence[Ensemble]) -> Ensemble:

@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "CheckpointError",
     "FormatError",
     "LatticeError",
     "MissingDependencyError",
@@ -59,6 +60,9 @@ class TooLargeError(PhysdlError):
 class FormatError(PhysdlError):
     """A file is not what its format says; the message names the file and the place."""
 
+
+class CheckpointError(PhysdlError):
+    """A folder of checkpoints belongs to another run, or is none."""
 
 class MissingDependencyError(PhysdlError):
     """An optional package is needed and not installed."""

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physdl import lattices, models
-from physdl.ensemble import Ensemble, concatenate
-from physdl.errors import PhysdlError, SettingError, ShapeError
+from physdl import files, lattices, models
+from physdl.ensemble import Ensemble, concatenate, load
+from physdl.errors import FormatError, PhysdlError, SettingError, ShapeError
 from physdl.estimators import Enumeration
 
 LATTICE = lattices.square(3, 3)
@@ -113,6 +113,23 @@ def test_thinning_and_joining():
     assert float(both.log_z) == pytest.approx((2 * 2 + 4 * 4) / 6)
     np.testing.assert_array_equal(short.states[:, -1], one.states[:, -1])
     np.testing.assert_allclose(jnp.exp(both.log_weights), 1 / 90, rtol=1e-12)
+
+
+def test_a_saved_ensemble_is_the_same(every, tmp_path):
+    file = tmp_path / "every.npz"
+    every.save(file)
+    again = load(file)
+    assert again.h == every.h and files.load(file) == every.h
+    for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(every), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-15, atol=1e-15)
+
+
+def test_a_file_that_is_no_ensemble_is_named(tmp_path):
+    files.save(tmp_path / "model.npz", models.ising(LATTICE, 0.3))
+    with pytest.raises(FormatError, match="'states' is missing"):
+        load(tmp_path / "model.npz")
+    with pytest.raises(FormatError, match="does not exist"):
+        load(tmp_path / "nothing.npz")
 
 
 def test_bad_input_is_named():

@@ -28,7 +28,7 @@ write leaves the old one. A file of a newer format is refused.
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -72,10 +72,16 @@ def write_npz(path: PathLike, h: Hamiltonian) -> None:
     >>> read_npz(file) == h
     True
     """
-    header, arrays = _encoded(concrete(h, "write_npz"))
+    write_archive(path, concrete(h, "write_npz"), {})
+
+
+def write_archive(path: PathLike, h: Hamiltonian, more: Arrays) -> None:
+    """A Hamiltonian with more arrays beside it, under names that are no term's."""
+    header, arrays = _encoded(h)
     _decoded(header, arrays.__getitem__)
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **{"physdl": np.array(json.dumps(header))}, **arrays)
+    entries = {"physdl": np.array(json.dumps(header)), **arrays, **more}
+    np.savez(buffer, allow_pickle=False, **entries)
     write_bytes(path, buffer.getvalue())
 
 
@@ -140,6 +146,15 @@ def read_npz(path: PathLike) -> Hamiltonian:
       FormatError: the file is no such archive, is damaged, or was written by a newer physdl; the
         message names the entry.
     """
+    return read_archive(path, ())[0]
+
+
+def read_archive(path: PathLike, names: Sequence[str]) -> tuple[Hamiltonian, Arrays]:
+    """The Hamiltonian of a file, and the named arrays beside it.
+
+    Raises:
+      FormatError: as ``read_npz``, or one of the arrays is missing.
+    """
     data = read_bytes(path)
     try:
         archive = opened(data)
@@ -152,7 +167,8 @@ def read_npz(path: PathLike) -> Hamiltonian:
             raise FormatError(
                 f"the entry 'physdl' is no JSON ({error}): fetch it again."
             ) from error
-        return _decoded(header, archive.array, most_free=MOST_FREE_SITES + len(data))
+        h = _decoded(header, archive.array, most_free=MOST_FREE_SITES + len(data))
+        return h, {name: archive.array(name) for name in names}
     except PhysdlError as error:
         raise FormatError(f"{Path(path)} is no readable physdl file: {error}") from error
 

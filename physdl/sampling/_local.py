@@ -20,12 +20,13 @@ import functools
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
+from numpy.typing import NDArray
 
 from physdl.errors import StructureError
 from physdl.hamiltonian import Dense, Hamiltonian, Potential, Sites, Stencil
@@ -34,9 +35,8 @@ from physdl.sampling import _random as random
 from physdl.sampling._structure import Plan, Tables, plan_of
 from physdl.spaces import Finite, Line, Product, Space, Sphere, labels
 
-__all__ = ["Local", "Update", "sweep"]
+__all__ = ["Local", "State", "Update", "sweep", "sweep_with_memory"]
 
-T = TypeVar("T")
 Pattern: TypeAlias = tuple[int, ...]
 Fields: TypeAlias = dict[Pattern, Float[Array, " m"]]
 Pick: TypeAlias = Callable[[IntArray], Array | IntArray]
@@ -51,14 +51,14 @@ class Local:
     Attributes:
       fields: pattern of components -> field, [m].
       tables: energies of their states from potentials, [m, q], or ``None``.
-      points: their states [m, q, c], or [1, q, c] where all are alike; ``inf`` where a site has
+      points: their states [m, q, c], or [1, q, c] where all are alike, ``inf`` where a site has
         fewer; ``None`` on continuous spaces.
       space: ``Finite``, ``Line`` or ``Sphere``: what the m sites are.
     """
 
     fields: Fields
     tables: Float[Array, "m q"] | None
-    points: Float[Array, "n q c"] | None
+    points: NDArray[Any] | None
     space: Finite | Line | Sphere
 
     def energy(self, s: Float[Array, "m c"]) -> Float[Array, " m"]:
@@ -72,21 +72,41 @@ class Local:
     def energies(self) -> Float[Array, "m q"]:
         """The energy of every state, [m, q]; ``+inf`` where a site has fewer."""
         assert self.points is not None
-        missing = jnp.isinf(self.points[..., 0])
-        points = jnp.where(missing[..., None], 0, self.points)
-        terms = [field[:, None] * _power(points, pattern) for pattern, field in self.fields.items()]
-        if self.tables is not None:
-            terms.append(self.tables)
-        total = functools.reduce(operator.add, terms, jnp.zeros_like(points[..., 0]))
-        return jnp.where(missing, jnp.inf, total)
+        missing = np.isinf(self.points[..., 0])
+        points = np.where(missing[..., None], 0, self.points)
+        total = self._sum(self.tables, lambda p: _power(points, p))
+        return jnp.where(missing, jnp.inf, total) if missing.any() else total
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether every site has two states."""
+        points = self.points
+        return bool(points is not None and points.shape[1] == 2 and np.isfinite(points).all())
+
+    def gap(self) -> Float[Array, " m"]:
+        """Of two states, the energy of the second minus that of the first."""
+        assert self.points is not None
+        first, second = self.points[:, 0], self.points[:, 1]
+        tables = None if self.tables is None else self.tables[:, 1] - self.tables[:, 0]
+        return self._sum(tables, lambda p: _power(second, p) - _power(first, p))
+
+    def _sum(self, tables: Array | None, of: Callable[[Pattern], NDArray[Any]]) -> Array:
+        """Fields times functions of the states, and the tables."""
+        terms = [] if tables is None else [tables]
+        for pattern, field in self.fields.items():
+            values = of(pattern)
+            terms.append(field.reshape(-1, *(1,) * (values.ndim - 1)) * values)
+        if not terms:
+            return jnp.zeros(of(()).shape, self.points.dtype if self.points is not None else float)
+        return functools.reduce(operator.add, terms)
 
     def state(self, label: Array) -> Float[Array, "m c"]:
         """The states of the given labels."""
         assert self.points is not None
         q = self.points.shape[1]
         if q > UNROLLED:
-            points = jnp.broadcast_to(self.points, (len(label), *self.points.shape[1:]))
-            return jnp.take_along_axis(points, label[:, None, None], axis=1)[:, 0]
+            points = np.broadcast_to(self.points, (len(label), *self.points.shape[1:]))
+            return jnp.take_along_axis(jnp.asarray(points), label[:, None, None], axis=1)[:, 0]
         chosen = jnp.broadcast_to(self.points[:, 0], (len(label), self.points.shape[2]))
         for k in range(1, q):
             chosen = jnp.where((label == k)[:, None], self.points[:, k], chosen)
@@ -99,47 +119,143 @@ class Local:
         return jnp.argmin(far, axis=-1)
 
 
-Update: TypeAlias = Callable[
-    [Local, Float[Array, "m c"], Key[Array, ""]], tuple[Float[Array, "m c"], Float[Array, " m"]]
+State: TypeAlias = tuple[Float[Array, "m c"], Float[Array, " m"]]
+Update: TypeAlias = Callable[[Local, Float[Array, "m c"], Key[Array, ""]], Float[Array, "m c"]]
+UpdateWithMemory: TypeAlias = Callable[
+    [Local, Float[Array, "m c"], Float[Array, " m"], Key[Array, ""]], State
 ]
 
 
-def _power(s: Float[Array, "... c"], pattern: Pattern) -> Float[Array, "..."]:
-    return functools.reduce(operator.mul, (s[..., a] for a in pattern))
+def _power(s: Any, pattern: Pattern) -> Any:
+    """The product of components of states [..., c], numpy or jax arrays alike."""
+    one = np.ones((), s.dtype)
+    return functools.reduce(operator.mul, (s[..., a] for a in pattern), one)
 
 
 def sweep(
     h: Hamiltonian, x: Float[Array, "*state"], update: Update, *, key: Key[Array, ""]
 ) -> tuple[Float[Array, "*state"], Float[Array, ""]]:
-    """Update every site once; the new configuration and the mean of what ``update`` reports."""
+    """Update every site once; the new configuration and the fraction of sites that changed."""
+
+    def forgetful(local: Local, old: Array, memory: Array, key: Key[Array, ""]) -> State:
+        return update(local, old, key), memory
+
+    new, _, changed = sweep_with_memory(h, x, jnp.zeros(h.n_sites, h.dtype), forgetful, key=key)
+    return new, changed
+
+
+def sweep_with_memory(
+    h: Hamiltonian,
+    x: Float[Array, "*state"],
+    memory: Float[Array, " n_sites"],
+    update: UpdateWithMemory,
+    *,
+    key: Key[Array, ""],
+) -> tuple[Float[Array, "*state"], Float[Array, " n_sites"], Float[Array, ""]]:
+    """The same with a number per site that the update reads and writes."""
     state = h._state(x)
+    box = h.terms and all(isinstance(t, Stencil) for t in h.terms.values())
     if any(isinstance(t, Dense) and t.blocks is None for t in h.terms.values()):
-        new, report = _one_by_one(h, state, update, key)
-    elif (
-        h.terms
-        and all(isinstance(t, Stencil) for t in h.terms.values())
-        and not isinstance(h.space, Product)
-    ):
-        new, report = _by_rolls(h, state, update, key)
+        way = _one_by_one
+    elif box and not isinstance(h.space, Product):
+        way = _by_rolls
     else:
-        new, report = _by_tables(h, state, update, key)
-    return new.reshape(h.state_shape), report
+        way = _by_tables
+    new, memory, n_changed = way(h, state, memory, update, key)
+    return new.reshape(h.state_shape), memory, n_changed / max(h.n_sites, 1)
 
 
 def _by_rolls(
-    h: Hamiltonian, x: Float[Array, "*box c"], update: Update, key: Key[Array, ""]
-) -> tuple[Array, Array]:
+    h: Hamiltonian,
+    x: Float[Array, "*box c"],
+    memory: Float[Array, " n_sites"],
+    update: UpdateWithMemory,
+    key: Key[Array, ""],
+) -> tuple[Array, Array, Array]:
     plan, c = plan_of(h), x.shape[-1]
-    report = jnp.zeros((), h.dtype)
-    for k, own in enumerate(random.split(key, plan.n_classes)):
-        mine = plan.colour == k
+    keys = random.split(key, plan.n_classes)
+    points, space = _points(h.space, h.dtype), _kind(h.space)
+
+    def update_class(k: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        x, memory, changed = carry
         fields = {p: f.reshape(-1) for p, f in _rolled_fields(h, x).items()}
-        local = Local(fields, None, _points(h.space, h.dtype), _kind(h.space))
         old = x.reshape(-1, c)
-        new, said = update(local, old, own)
-        report = report + jnp.sum(jnp.where(mine, said, 0))
-        x = _settled(jnp.where(mine[:, None], new, old)).reshape(x.shape)
-    return x, report / h.n_sites
+        new, noted = update(Local(fields, None, points, space), old, memory, keys[k])
+        mine = jnp.asarray(plan.colour, jnp.int32) == k
+        new = jnp.where(mine[:, None], new, old)
+        memory = jnp.where(mine, noted, memory)
+        return new.reshape(x.shape), memory, changed + _n_changed(old, new)
+
+    start = (x, memory, jnp.zeros((), h.dtype))
+    out: tuple[Array, Array, Array] = jax.lax.fori_loop(0, plan.n_classes, update_class, start)
+    return out
+
+
+def _by_tables(
+    h: Hamiltonian,
+    x: Float[Array, "*shape c"],
+    memory: Float[Array, " n_sites"],
+    update: UpdateWithMemory,
+    key: Key[Array, ""],
+) -> tuple[Array, Array, Array]:
+    plan, c = plan_of(h), x.shape[-1]
+    terms, keys = _as_sites(h), random.split(key, plan.n_classes)
+
+    def updated(
+        k: int, v: Array, memory: Array, changed: Array, key: Key[Array, ""]
+    ) -> tuple[Array, Array, Array]:
+        start, stop = plan.bounds[k], plan.bounds[k + 1]
+        local = _local(h, terms, plan, k, v, lambda table: table)
+        old = v[start:stop]
+        new, noted = update(local, old, memory[start:stop], key)
+        v = jnp.concatenate([v[:start], new, v[stop:]])
+        memory = jnp.concatenate([memory[:start], noted, memory[stop:]])
+        return v, memory, changed + _n_changed(old, new)
+
+    classes = [functools.partial(updated, k) for k in range(plan.n_classes)]
+    step = lambda k, carry: jax.lax.switch(k, classes, *carry, keys[k])
+    start = (x.reshape(-1, c)[plan.order], memory[plan.order], jnp.zeros((), h.dtype))
+    v, memory, changed = jax.lax.fori_loop(0, plan.n_classes, step, start)
+    return v[plan.position], memory[plan.position], changed
+
+
+def _one_by_one(
+    h: Hamiltonian,
+    x: Float[Array, "*shape c"],
+    memory: Float[Array, " n_sites"],
+    update: UpdateWithMemory,
+    key: Key[Array, ""],
+) -> tuple[Array, Array, Array]:
+    plan, (n, c) = plan_of(h, together=False), (h.n_sites, x.shape[-1])
+    terms = _as_sites(h)
+    if isinstance(h.space, Product):
+        raise StructureError(
+            f"a dense term over all pairs is swept on sites that are alike, got {h.space!r}: write "
+            f"it as Dense with blocks, or as Sites."
+        )
+    matrices = [t.coefficient for t in h.terms.values() if isinstance(t, Dense) and not t.blocks]
+    total = functools.reduce(operator.add, matrices)
+    coupling = 0.5 * (total + total.T)
+    diagonal = jnp.diagonal(coupling)
+    coupling = coupling - jnp.diag(diagonal)
+
+    def step(i: Array, carry: tuple[Array, ...]) -> tuple[Array, ...]:
+        v, g, memory, changed = carry
+        local = _local(h, terms, plan, 0, v, lambda table: jnp.asarray(table)[i][None])
+        fields = dict(local.fields)
+        for a in range(c):
+            fields[(a,)] = fields.get((a,), 0) + g[i, a][None]
+            fields[(a, a)] = fields.get((a, a), 0) + 0.5 * diagonal[i][None]
+        own = Local(fields, local.tables, local.points, local.space)
+        old = v[i][None]
+        new, noted = update(own, old, memory[i][None], random.folded(key, i))
+        g = g + coupling[i][:, None] * (new - old)
+        return v.at[i].set(new[0]), g, memory.at[i].set(noted[0]), changed + _n_changed(old, new)
+
+    v = x.reshape(n, c)
+    start = (v, coupling @ v, memory, jnp.zeros((), h.dtype))
+    v, _, memory, changed = jax.lax.fori_loop(0, n, step, start)
+    return v, memory, changed
 
 
 def _rolled_fields(h: Hamiltonian, x: Float[Array, "*box c"]) -> Fields:
@@ -153,64 +269,9 @@ def _rolled_fields(h: Hamiltonian, x: Float[Array, "*box c"]) -> Fields:
     return {p: jnp.broadcast_to(functools.reduce(operator.add, f), box) for p, f in found.items()}
 
 
-def _by_tables(
-    h: Hamiltonian, x: Float[Array, "*shape c"], update: Update, key: Key[Array, ""]
-) -> tuple[Array, Array]:
-    plan, c = plan_of(h), x.shape[-1]
-    terms = _as_sites(h)
-    v = x.reshape(-1, c)[plan.order]
-    report = jnp.zeros((), h.dtype)
-    for k, own in enumerate(random.split(key, plan.n_classes)):
-        start, stop = plan.bounds[k], plan.bounds[k + 1]
-        local = _local(h, terms, plan, k, v, lambda table: table)
-        new, said = update(local, v[start:stop], own)
-        new = _settled(new)
-        v = _settled(jnp.concatenate([v[:start], new, v[stop:]]))
-        report = report + jnp.sum(said)
-    return v[plan.position], report / max(h.n_sites, 1)
-
-
-def _one_by_one(
-    h: Hamiltonian, x: Float[Array, "*shape c"], update: Update, key: Key[Array, ""]
-) -> tuple[Array, Array]:
-    plan, (n, c) = plan_of(h, together=False), (h.n_sites, x.shape[-1])
-    terms = _as_sites(h)
-    matrices = [t.coefficient for t in h.terms.values() if isinstance(t, Dense) and not t.blocks]
-    total = functools.reduce(operator.add, matrices)
-    coupling = 0.5 * (total + total.T)
-    diagonal = jnp.diagonal(coupling)
-    coupling = coupling - jnp.diag(diagonal)
-
-    def step(i: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        v, g, report = carry
-        local = _local(h, terms, plan, 0, v, lambda table: jnp.asarray(table)[i][None])
-        fields = dict(local.fields)
-        for a in range(c):
-            fields[(a,)] = fields.get((a,), 0) + g[i, a][None]
-            fields[(a, a)] = fields.get((a, a), 0) + 0.5 * diagonal[i][None]
-        points = local.points
-        if points is not None and len(points) > 1:
-            points = points[i][None]
-        own = Local(fields, local.tables, points, local.space)
-        new, said = update(own, v[i][None], random.folded(key, i))
-        change = new[0] - v[i]
-        g = g + coupling[i][:, None] * change[None]
-        return v.at[i].set(new[0]), g, report + said[0]
-
-    v = x.reshape(n, c)
-    start = (v, coupling @ v, jnp.zeros((), h.dtype))
-    v, _, report = jax.lax.fori_loop(0, n, step, start)
-    return v, report / max(n, 1)
-
-
-def _settled(x: T) -> T:
-    """x, computed before what follows: XLA keeps the loops before and after it apart.
-
-    A gather or a concatenation fused into the arithmetic of a sweep would keep that from using
-    vector instructions.
-    """
-    out: T = jax.lax.optimization_barrier(x)  # type: ignore[no-untyped-call]
-    return out
+def _n_changed(old: Float[Array, "m c"], new: Float[Array, "m c"]) -> Float[Array, ""]:
+    differs = functools.reduce(operator.or_, (old[:, a] != new[:, a] for a in range(old.shape[1])))
+    return jnp.sum(differs.astype(old.dtype))
 
 
 def _read(x: Array, index: Array | IntArray) -> Array:
@@ -248,12 +309,11 @@ def _local(
             for a, field in _block_fields(term, plan, sites, v):
                 fields.setdefault((a,), []).append(field)
     total = {p: functools.reduce(operator.add, f) for p, f in fields.items()}
-    total = _settled(total)
     tables = [_table_energies(h, v, plan, group, pick) for group in plan.tables[k]]
     return Local(
         total,
         functools.reduce(_added, tables) if tables else None,
-        _points(h.space, h.dtype, tuple(sites.tolist()) if isinstance(h.space, Product) else ()),
+        _points(h.space, h.dtype, sites),
         _kind(h.space, sites),
     )
 
@@ -322,24 +382,16 @@ def _kind(space: Space, sites: IntArray | None = None) -> Finite | Line | Sphere
     """What the sites of a class are; of a product of finite spaces one stands for all."""
     if not isinstance(space, Product):
         return space
-    spaces = space.spaces if sites is None else [space.spaces[i] for i in sites]
-    if len({isinstance(s, Line) for s in spaces}) > 1:
-        raise StructureError(
-            "a dense term over all pairs needs sites that are all finite or all continuous, got "
-            f"{space!r}: write it as Dense with blocks, or as Sites."
-        )
-    return spaces[0]
+    return space.spaces[0 if sites is None else sites[0]]
 
 
-def _points(
-    space: Space, dtype: jnp.dtype, sites: tuple[int, ...] = ()
-) -> Float[Array, "n q c"] | None:
+def _points(space: Space, dtype: jnp.dtype, sites: IntArray | None = None) -> NDArray[Any] | None:
     """The states of the sites, padded with ``inf``; ``None`` on continuous spaces."""
     if isinstance(space, Finite):
-        return jnp.asarray(space.array[None], dtype)
+        return space.array[None].astype(dtype)
     if not isinstance(space, Product):
         return None
-    own = Product(tuple(space.spaces[i] for i in sites))
+    own = Product(space.spaces if sites is None else tuple(space.spaces[i] for i in sites))
     if any(isinstance(s, Line) for s in own.spaces):
         return None
-    return jnp.asarray(own.padded(len(sites)), dtype)
+    return own.padded(len(own.spaces)).astype(dtype)

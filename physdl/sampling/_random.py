@@ -17,7 +17,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-__all__ = ["bernoulli", "bits", "categorical", "folded", "integers", "normal", "split", "uniform"]
+__all__ = [
+    "bernoulli",
+    "bits",
+    "categorical",
+    "folded",
+    "integers",
+    "logistic",
+    "normal",
+    "split",
+    "uniform",
+]
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
 PARITY = 0x1BD11BDA
@@ -92,8 +102,8 @@ def uniform(
     kind = jax.dtypes.canonicalize_dtype(dtype)
     if kind == jnp.float64:
         a, b = _threefry(key, shape)
-        mantissa = (a.astype(jnp.uint64) << np.uint64(32) | b) >> np.uint64(12)
-        ones = mantissa | np.uint64(0x3FF0000000000000)
+        wide = (a.astype(jnp.uint64) << np.uint64(32)) | b.astype(jnp.uint64)
+        ones = (wide >> np.uint64(12)) | np.uint64(0x3FF0000000000000)
         return jax.lax.bitcast_convert_type(ones, jnp.float64) - 1.0
     ones = (bits(key, shape) >> np.uint32(9)) | np.uint32(0x3F800000)
     return (jax.lax.bitcast_convert_type(ones, jnp.float32) - np.float32(1.0)).astype(kind)
@@ -114,13 +124,18 @@ def bernoulli(key: Key[Array, ""], p: Float[Array, "..."]) -> Bool[Array, "..."]
     return uniform(key, p.shape, p.dtype) < p
 
 
+def logistic(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """1 / (1 + exp(-x)), from an exponential that vectorises where ``jax.nn.sigmoid`` does not."""
+    return 1 / (1 + jnp.exp(-x))
+
+
 def categorical(key: Key[Array, ""], log_p: Float[Array, "*n q"]) -> Int[Array, "*n"]:
     """An index along the last axis, with probability proportional to exp(log_p).
 
     ``-inf`` is never chosen where any entry is finite.
     """
     if log_p.shape[-1] == 2:
-        return bernoulli(key, jax.nn.sigmoid(log_p[..., 1] - log_p[..., 0])).astype(jnp.int32)
+        return bernoulli(key, logistic(log_p[..., 1] - log_p[..., 0])).astype(jnp.int32)
     p = jnp.exp(log_p - jnp.max(log_p, axis=-1, keepdims=True))
     u = uniform(key, log_p.shape[:-1], log_p.dtype) * jnp.sum(p, axis=-1)
     if log_p.shape[-1] <= UNROLLED:

@@ -11,6 +11,8 @@ Each update is reversible; a sweep through the classes in a fixed order leaves e
 without being reversible.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -24,6 +26,8 @@ from physdl.sampling._local import Local, sweep
 from physdl.spaces import Finite, Line
 
 __all__ = ["HeatBath"]
+
+TINY = 1e-30
 
 
 @module
@@ -55,14 +59,15 @@ class HeatBath:
         return x, {"changed": changed}
 
 
-def _draw(local: Local, old: Float[Array, "m c"], key: Key[Array, ""]) -> tuple[Array, Array]:
+def _draw(local: Local, old: Float[Array, "m c"], key: Key[Array, ""]) -> Float[Array, "m c"]:
+    if local.is_binary:
+        up = random.bernoulli(key, random.logistic(-local.gap()))
+        return local.state(up.astype(jnp.int32))
     if isinstance(local.space, Finite):
-        new = local.state(random.categorical(key, -local.energies()))
-    elif isinstance(local.space, Line):
-        new = _gaussian(local, old, key)
-    else:
-        new = _von_mises_fisher(-linear_field(local, old), key)
-    return new, jnp.any(new != old, axis=1).astype(old.dtype)
+        return local.state(random.categorical(key, -local.energies()))
+    if isinstance(local.space, Line):
+        return _gaussian(local, old, key)
+    return _von_mises_fisher(-linear_field(local, old), key)
 
 
 def linear_field(local: Local, old: Float[Array, "m c"]) -> Float[Array, "m c"]:
@@ -105,23 +110,39 @@ def _gaussian(local: Local, old: Float[Array, "m 1"], key: Key[Array, ""]) -> Fl
 
 def _von_mises_fisher(field: Float[Array, "m c"], key: Key[Array, ""]) -> Float[Array, "m c"]:
     """Unit vectors with density proportional to exp(field . s)."""
-    n = field.shape[1]
-    strength = jnp.linalg.norm(field, axis=1)
-    axis = jnp.where((strength > 0)[:, None], field / jnp.maximum(strength, 1e-30)[:, None], 0)
-    axis = axis.at[:, 0].add(jnp.where(strength > 0, 0, 1).astype(field.dtype))
-    angular, across = random.split(key)
-    cosine = _cosine(strength, n, angular)
-    other = random.normal(across, field.shape, field.dtype)
+    strength = jnp.sqrt(jnp.sum(field**2, axis=1))
+    first = jnp.zeros_like(field).at[:, 0].set(1.0)
+    axis = jnp.where((strength > 0)[:, None], field / jnp.maximum(strength, TINY)[:, None], first)
+    angular, around = random.split(key)
+    cosine = _cosine(strength, field.shape[1], angular)
+    s = cosine[:, None] * axis + jnp.sqrt(jnp.maximum(1 - cosine**2, 0))[:, None] * _across(
+        axis, around
+    )
+    unit: Array = s / jnp.sqrt(jnp.sum(s**2, axis=1, keepdims=True))
+    return unit
+
+
+def _across(axis: Float[Array, "m c"], key: Key[Array, ""]) -> Float[Array, "m c"]:
+    """Unit vectors orthogonal to ``axis``, uniform among them."""
+    m, n = axis.shape
+    if n == 2:
+        sign = jnp.where(random.uniform(key, (m,), axis.dtype) < 0.5, -1.0, 1.0).astype(axis.dtype)
+        return jnp.stack([-axis[:, 1], axis[:, 0]], axis=1) * sign[:, None]
+    other = random.normal(key, axis.shape, axis.dtype)
     other = other - jnp.sum(other * axis, axis=1, keepdims=True) * axis
-    other = other / jnp.linalg.norm(other, axis=1, keepdims=True)
-    sine = jnp.sqrt(jnp.maximum(1 - cosine**2, 0))
-    s = cosine[:, None] * axis + sine[:, None] * other
-    unit: Array = s / jnp.linalg.norm(s, axis=1, keepdims=True)
+    unit: Array = other / jnp.sqrt(jnp.sum(other**2, axis=1, keepdims=True))
     return unit
 
 
 def _cosine(strength: Float[Array, " m"], n: int, key: Key[Array, ""]) -> Float[Array, " m"]:
     """w in [-1, 1] with density proportional to exp(strength w) (1 - w^2)^((n - 3) / 2)."""
+    if n == 3:
+        u = random.uniform(key, strength.shape, strength.dtype)
+        small = strength < 1e-3
+        k = jnp.where(small, 1, strength)
+        exact = 1 + jnp.log(jnp.maximum(u + (1 - u) * jnp.exp(-2 * k), TINY)) / k
+        y = 2 * u - 1
+        return jnp.where(small, y + strength * (1 - y**2) / 2, exact)
     b = (n - 1) / (2 * strength + jnp.sqrt(4 * strength**2 + (n - 1) ** 2))
     start = (1 - b) / (1 + b)
     offset = strength * start + (n - 1) * jnp.log1p(-(start**2))
@@ -129,8 +150,7 @@ def _cosine(strength: Float[Array, " m"], n: int, key: Key[Array, ""]) -> Float[
     def attempt(carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         w, done, key = carry
         key, shape_key, accept_key = random.split(key, 3)
-        y = random.normal(shape_key, (*strength.shape, n), strength.dtype)
-        z = (1 + y[:, 0] / jnp.linalg.norm(y, axis=1)) / 2
+        z = (1 + _coordinate(shape_key, strength, n)) / 2
         proposed = (1 - (1 + b) * z) / (1 - (1 - b) * z)
         height = strength * proposed + (n - 1) * jnp.log1p(-start * proposed) - offset
         u = random.uniform(accept_key, strength.shape, strength.dtype)
@@ -140,3 +160,12 @@ def _cosine(strength: Float[Array, " m"], n: int, key: Key[Array, ""]) -> Float[
     begin = (jnp.zeros_like(strength), ~jnp.isfinite(strength), key)
     cosine, _, _ = jax.lax.while_loop(lambda c: ~jnp.all(c[1]), attempt, begin)
     return jnp.where(jnp.isfinite(strength), cosine, jnp.nan)
+
+
+def _coordinate(key: Key[Array, ""], like: Float[Array, " m"], n: int) -> Float[Array, " m"]:
+    """One coordinate of uniform points of the sphere in R^n."""
+    if n == 2:
+        return jnp.cos(2 * math.pi * random.uniform(key, like.shape, like.dtype))
+    y = random.normal(key, (*like.shape, n), like.dtype)
+    coordinate: Array = y[:, 0] / jnp.sqrt(jnp.sum(y**2, axis=1))
+    return coordinate

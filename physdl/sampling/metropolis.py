@@ -35,6 +35,7 @@ class Metropolis:
       constrained: set it where forbidden configurations exist (``+inf`` energies) and you know that
         single-site changes connect all allowed ones; ``run`` refuses such models otherwise.
 
+    >>> import jax
     >>> from physdl import lattices, models, sampling
     >>> h = models.xy(lattices.square(4, 4), 1.0)
     >>> x = jnp.zeros((4, 4, 2)).at[..., 0].set(1.0)
@@ -51,29 +52,36 @@ class Metropolis:
     ) -> tuple[Float[Array, "*state"], Info]:
         """The next configuration, and the ``"acceptance"`` rate of its proposals."""
 
-        def move(
-            local: Local, old: Float[Array, "m c"], key: Key[Array, ""]
-        ) -> tuple[Array, Array]:
+        def move(local: Local, old: Float[Array, "m c"], key: Key[Array, ""]) -> Array:
             propose, decide = random.split(key)
-            if isinstance(local.space, Finite):
-                new, change = _other_state(local, old, propose)
-            else:
-                noise = random.normal(propose, old.shape, old.dtype)
-                new = old + jnp.asarray(self.step_size, old.dtype) * noise
-                if isinstance(local.space, Sphere):
-                    new = new / jnp.linalg.norm(new, axis=1, keepdims=True)
-                change = local.energy(new) - local.energy(old)
+            new, change = proposal(local, old, self.step_size, propose)
             accepted = random.bernoulli(decide, jnp.exp(-jnp.maximum(change, 0)))
-            return jnp.where(accepted[:, None], new, old), accepted.astype(old.dtype)
+            return jnp.where(accepted[:, None], new, old)
 
         x, acceptance = sweep(h, state, move, key=key)
         return x, {"acceptance": acceptance}
+
+
+def proposal(
+    local: Local, old: Float[Array, "m c"], step_size: ArrayLike, key: Key[Array, ""]
+) -> tuple[Float[Array, "m c"], Float[Array, " m"]]:
+    """A symmetric proposal for each site, and the change of energy, [m, c] and [m]."""
+    if isinstance(local.space, Finite):
+        return _other_state(local, old, key)
+    new = old + jnp.asarray(step_size, old.dtype) * random.normal(key, old.shape, old.dtype)
+    if isinstance(local.space, Sphere):
+        new = new / jnp.sqrt(jnp.sum(new**2, axis=1, keepdims=True))
+    return new, local.energy(new) - local.energy(old)
 
 
 def _other_state(
     local: Local, old: Float[Array, "m c"], key: Key[Array, ""]
 ) -> tuple[Float[Array, "m c"], Float[Array, " m"]]:
     """Another state of each site, and the change of energy."""
+    if local.is_binary:
+        label = local.label(old)
+        gap = local.gap()
+        return local.state(1 - label), jnp.where(label == 0, gap, -gap)
     energies, label = local.energies(), local.label(old)
     q = energies.shape[1]
     steps = 1 if q == 2 else 1 + random.integers(key, label.shape, max(q - 1, 1))
