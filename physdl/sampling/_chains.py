@@ -70,7 +70,7 @@ class Plan:
                 f"a run has fewer than 2^31 sweeps, got {n_sweeps + n_warmup}: start another one "
                 f"from the state where it ends."
             )
-        per_state = yielded(kernel, h)
+        per_state = n_yielded(kernel, h)
         if n_chains % per_state:
             raise SettingError(
                 f"a state of {type(kernel).__name__} yields {per_state} configurations: n_chains "
@@ -85,6 +85,17 @@ class Plan:
     @property
     def total(self) -> int:
         return self.n_warmup + self.n_draws * self.thin
+
+    def slot(self, draw: int) -> int | None:
+        """Where to keep the configuration after a draw: the last of equally many draws each."""
+        every = self.n_draws // max(self.n_kept, 1)
+        slot, rest = divmod(draw - (self.n_draws - every * self.n_kept), every)
+        return slot if self.n_kept and slot >= 0 and rest == every - 1 else None
+
+    def until_kept(self, draw: int) -> int:
+        """Draws from this one to the next whose configuration is kept, both counted."""
+        every = self.n_draws // max(self.n_kept, 1)
+        return every - (draw - self.n_draws) % every
 
     def rounded(self, target: int) -> int:
         """The next number of sweeps that ends with a measurement, or lies in the warm-up."""
@@ -108,11 +119,11 @@ class Chains:
         found = jax.eval_shape(draw, kernel, h, states, keys, 0, self.modules)[1]
         self.shapes = {name: (s.shape, s.dtype) for name, s in found.items()}
         self.sums = {name: Blocks(plan.n_draws, s) for name, (s, _) in self.shapes.items()}
-        n_chains = plan.n_states * yielded(kernel, h)
+        n_chains = plan.n_states * n_yielded(kernel, h)
         self.kept: NDArray[Any] = np.zeros((n_chains, plan.n_kept, *h.state_shape), h.dtype)
         bytes_per_draw = sum(math.prod(s) * d.itemsize for s, d in self.shapes.values())
         most = min(MOST_BYTES // max(bytes_per_draw, 1), MOST_BUFFERED, plan.n_draws)
-        self.size = 1 if plan.n_kept else max(1, most)
+        self.size = max(1, most)
 
     def saved(self) -> Any:
         """All that a checkpoint holds."""
@@ -139,15 +150,17 @@ class Chains:
                 jax.tree.map(lambda leaf: leaf.block_until_ready(), self.states)
                 self.done += n
             else:
-                self._measure(keys, min(self.size, (target - self.done) // plan.thin, ahead))
+                first = (self.done - plan.n_warmup) // plan.thin
+                most = min(self.size, (target - self.done) // plan.thin, plan.until_kept(first))
+                self._measure(keys, first, max(1, min(most, ahead // plan.thin)))
             passed = max(time.monotonic() - began, 1e-6)
             self.rate = (self.done - before) / passed if before else 1.0
             if time.monotonic() >= limit:
                 break
 
-    def _measure(self, keys: Key[Array, " n"], n: int) -> None:
+    def _measure(self, keys: Key[Array, " n"], first: int, n: int) -> None:
+        """Draws ``first`` to ``first + n``."""
         plan = self.plan
-        first = (self.done - plan.n_warmup) // plan.thin
         self.states, records = _advance(
             self.kernel,
             self.h,
@@ -164,12 +177,9 @@ class Chains:
         for name, values in records.items():
             self.sums[name].add(first, np.asarray(values)[:n])
         self.done += n * plan.thin
-        if plan.n_kept:
-            every = plan.n_draws // plan.n_kept
-            slot, rest = divmod(first - (plan.n_draws - every * plan.n_kept), every)
-            if rest == every - 1 and slot >= 0:
-                x = _configurations(self.kernel, self.h, self.states)
-                self.kept[:, slot] = np.asarray(x)
+        slot = plan.slot(first + n - 1)
+        if slot is not None:
+            self.kept[:, slot] = np.asarray(_configurations(self.kernel, self.h, self.states))
 
     def series(self) -> dict[str, Series]:
         """What was measured so far."""
@@ -223,6 +233,7 @@ def _measured(
     return states, {**{name: v for name, v in info.items() if name not in found}, **found}
 
 
+@jax.jit
 def _configurations(kernel: Kernel, h: Hamiltonian, states: Any) -> Array:
     """The configurations of all states, [n_chains, *state]."""
     x = jax.vmap(lambda state: configurations(kernel, h, state))(states)
@@ -263,7 +274,7 @@ def _advance(
     return out
 
 
-def yielded(kernel: Kernel, h: Hamiltonian) -> int:
+def n_yielded(kernel: Kernel, h: Hamiltonian) -> int:
     """How many configurations a state of the kernel yields."""
 
     def whole(h: Hamiltonian, key: Key[Array, ""]) -> Array:

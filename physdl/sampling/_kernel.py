@@ -12,13 +12,14 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from physdl.errors import SettingError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import module
 from physdl.sampling import _random as random
-from physdl.spaces import Finite, Product, Sphere
+from physdl.spaces import BINARY, Finite, Product, Sphere
 
 __all__ = [
     "Cycle",
@@ -89,10 +90,14 @@ def random_configuration(h: Hamiltonian, *, key: Key[Array, ""]) -> Float[Array,
         label = random.integers(key, h.shape, space.n_states)
         return jnp.asarray(space.array, h.dtype)[label].reshape(shape)
     if isinstance(space, Product):
-        points = jnp.asarray(space.padded(h.n_sites)[..., 0], h.dtype)
-        counts = jnp.sum(jnp.isfinite(points), axis=1)
-        label = (random.uniform(key, (h.n_sites,), h.dtype) * counts).astype(jnp.int32)
-        return jnp.take_along_axis(points, label[:, None], axis=1).reshape(shape)
+        normal = random.normal(key, shape, h.dtype)
+        finite = np.array([isinstance(s, Finite) for s in space.spaces])
+        of_finite = [s if f else BINARY for s, f in zip(space.spaces, finite, strict=True)]
+        points = jnp.asarray(Product(tuple(of_finite)).padded(h.n_sites)[..., 0], h.dtype)
+        u = random.uniform(random.folded(key, jnp.ones((), int)), (h.n_sites,), h.dtype)
+        label = (u * jnp.sum(jnp.isfinite(points), axis=1).astype(u.dtype)).astype(jnp.int32)
+        drawn = jnp.take_along_axis(points, label[:, None], axis=1).reshape(shape)
+        return jnp.where(finite.reshape(shape), drawn, normal)
     x = random.normal(key, shape, h.dtype)
     return x / jnp.linalg.norm(x, axis=-1, keepdims=True) if isinstance(space, Sphere) else x
 

@@ -143,7 +143,7 @@ def categorical(key: Key[Array, ""], log_p: Float[Array, "*n q"]) -> Int[Array, 
         last = chosen
         for k in range(log_p.shape[-1]):
             below = below + p[..., k]
-            chosen = chosen + (below <= u)
+            chosen = chosen + (below <= u).astype(jnp.int32)
             last = jnp.where(p[..., k] > 0, k, last)
         return jnp.minimum(chosen, last)
     chosen = jnp.sum(jnp.cumsum(p, axis=-1) <= u[..., None], axis=-1)

@@ -1,7 +1,7 @@
 """The driver: what it measures, in which memory, and what it refuses."""
 
 import itertools
-import time
+import types
 
 import jax
 import jax.numpy as jnp
@@ -107,11 +107,15 @@ def test_a_measurement_that_is_no_number_is_reported():
 
 def test_a_run_goes_on_where_time_stopped_it(tmp_path, monkeypatch):
     """The clock is one that passes a little at every look, so that every try does some sweeps."""
-    settings = dict(key=KEY, n_sweeps=3000, thin=3, n_chains=2, n_kept=7)
+    settings = dict(key=KEY, n_sweeps=900, thin=3, n_chains=2, n_kept=7)
     whole, ticks = run(HeatBath(), H, **settings), itertools.count()
-    monkeypatch.setattr(time, "monotonic", lambda: 1e-4 * next(ticks))
+    clock = types.SimpleNamespace(monotonic=lambda: 1e-4 * next(ticks))
+    monkeypatch.setattr("physdl.sampling.driver.time", clock)
+    monkeypatch.setattr("physdl.sampling._chains.time", clock)
     for tries in range(100):  # noqa: B007
-        out = run(HeatBath(), H, **settings, checkpoint=tmp_path / "c", every=500, max_seconds=0.01)
+        out = run(
+            HeatBath(), H, **settings, checkpoint=tmp_path / "c", every=150, max_seconds=0.002
+        )
         if out.finished:
             break
         assert out.status is RunStatus.STOPPED and out.ensemble is None
