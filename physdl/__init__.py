@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from physdl import lattices as lattices
     from physdl import models as models
     from physdl import reference as reference
+    from physdl import sampling as sampling
+    from physdl import scaling as scaling
     from physdl import spaces as spaces
     from physdl import statistics as statistics
     from physdl.hamiltonian import Dense as Dense
@@ -38,6 +40,8 @@ _MODULES = (
     "lattices",
     "models",
     "reference",
+    "sampling",
+    "scaling",
     "spaces",
     "statistics",
 )

@@ -1,4 +1,4 @@
-"""The example of the README runs as it stands."""
+"""The examples of the README run as they stand."""
 
 import pathlib
 import re
@@ -6,11 +6,11 @@ import re
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
-def test_example_runs(capsys):
-    text = README.read_text()
-    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    exec(compile(example, str(README), "exec"), {})
-    assert "log Z = " in capsys.readouterr().out
+def test_examples_run(capsys):
+    counted, sampled = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    for example, printed in ((counted, "log Z = "), (sampled, "R-hat")):
+        exec(compile(example, str(README), "exec"), {})
+        assert printed in capsys.readouterr().out
 
 
 def test_two_setup_commands():

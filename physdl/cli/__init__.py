@@ -1,4 +1,4 @@
-"""The command line: ``physdl logz``, ``info``, ``study``, ``models``, ``methods``.
+"""The command line: ``physdl logz``, ``info``, ``study``, ``sample`` and the lists of names.
 
 The commands parse text and print results; what they compute, the package computes. Nothing here
 imports jax before a command runs, so help is immediate. A refused input ends with one sentence on

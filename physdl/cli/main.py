@@ -21,9 +21,12 @@ Examples:
   physdl logz spinglass.txt -p beta=2 --method contraction --max-memory 8GiB
   physdl info model.uai
   physdl study ising
+  physdl sample ising --size 64x64 --kernel swendsen-wang --sweeps 5000
 """
 
 
+OUT_HELP = "Keep configurations here (.npz), up to 1000 in all."
+FOLDER_HELP = "Checkpoints: the same command goes on from there."
 OUT_OF_MEMORY = "memory ran out: take a smaller model, or another --method."
 
 
@@ -160,6 +163,25 @@ def study(out: Path | None, **options: Any) -> None:
 
 
 @main.command()
+@_model_options
+@click.option("--kernel", default="auto", show_default=True, help="See: physdl kernels.")
+@click.option("-k", "--setting", multiple=True, metavar="NAME=VALUE", help="Setting of the kernel.")
+@click.option("--sweeps", type=click.IntRange(1), default=10_000, show_default=True)
+@click.option("--thin", type=click.IntRange(1), default=1, help="Sweeps between measurements.")
+@click.option("--chains", type=click.IntRange(1), default=4, show_default=True)
+@click.option("--warmup", type=click.IntRange(0), help="Sweeps to discard; a fifth by default.")
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help=OUT_HELP)
+@click.option("--checkpoint", metavar="FOLDER", type=click.Path(path_type=Path), help=FOLDER_HELP)
+@click.option("--every", type=click.IntRange(1), help="Sweeps between checkpoints.")
+@click.option("--max-seconds", type=click.FloatRange(0), help="Stop after this time.")
+def sample(**options: Any) -> None:
+    """Observables of MODEL with errors, from a Markov chain."""
+    from physdl.cli.sample import run
+
+    run(**options)
+
+
+@main.command()
 def models() -> None:
     """The named models, with the parameters they take by default."""
     from physdl.cli.named import listing
@@ -171,5 +193,13 @@ def models() -> None:
 def methods() -> None:
     """The methods for log Z, one line each."""
     from physdl.cli.methods import listing
+
+    click.echo(listing())
+
+
+@main.command()
+def kernels() -> None:
+    """The kernels that sample, one line each."""
+    from physdl.cli.kernels import listing
 
     click.echo(listing())

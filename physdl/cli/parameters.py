@@ -79,6 +79,8 @@ def _fit(name: str, value: Any, annotation: Any) -> Any:
     kinds = typing.get_args(annotation) or (annotation,)
     if annotation is int or annotation is float:
         return _number(name, value, whole=annotation is int)
+    if annotation is bool:
+        return _flag(name, value)
     if str in kinds:
         return _word(name, value)
     if Finite in kinds:
@@ -100,6 +102,12 @@ def _number(name: str, value: Any, *, whole: bool) -> float:
     if name == "seed" and number < 0:
         raise SettingError(f"parameter 'seed' is an integer >= 0, got {_shown(value)}.")
     return int(number) if whole else number
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise SettingError(f"parameter {name!r} is true or false, got {_shown(value)}.")
+    return value
 
 
 def _word(name: str, value: Any) -> str:

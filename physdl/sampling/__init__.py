@@ -1,23 +1,38 @@
-"""Markov kernels that leave exp(-H) / Z invariant, and the driver that runs them."""
+"""Markov kernels that leave exp(-H) / Z invariant, the driver that runs them, and exact draws."""
 
 from physdl.sampling._kernel import Cycle as Cycle
 from physdl.sampling._kernel import EnsembleKernel as EnsembleKernel
 from physdl.sampling._kernel import Kernel as Kernel
 from physdl.sampling._kernel import random_configuration as random_configuration
+from physdl.sampling._ladder import tune_ladder as tune_ladder
 from physdl.sampling._series import Series as Series
 from physdl.sampling._series import jackknife as jackknife
+from physdl.sampling.annealing import Annealed as Annealed
+from physdl.sampling.annealing import simulated_annealing as simulated_annealing
 from physdl.sampling.cluster import SwendsenWang as SwendsenWang
 from physdl.sampling.cluster import Wolff as Wolff
 from physdl.sampling.driver import run as run
 from physdl.sampling.driver import sweeps as sweeps
+from physdl.sampling.fourier import FourierHMC as FourierHMC
+from physdl.sampling.gradient import DiscreteLangevin as DiscreteLangevin
+from physdl.sampling.gradient import GibbsWithGradients as GibbsWithGradients
 from physdl.sampling.heat_bath import HeatBath as HeatBath
+from physdl.sampling.hmc import HMC as HMC
+from physdl.sampling.hmc import MALA as MALA
+from physdl.sampling.hmc import tune_step_size as tune_step_size
 from physdl.sampling.houdayer import Houdayer as Houdayer
 from physdl.sampling.houdayer import houdayer_move as houdayer_move
 from physdl.sampling.metropolis import Metropolis as Metropolis
 from physdl.sampling.microcanonical import Creutz as Creutz
 from physdl.sampling.microcanonical import Demons as Demons
 from physdl.sampling.microcanonical import Overrelaxation as Overrelaxation
+from physdl.sampling.nuts import NUTS as NUTS
+from physdl.sampling.nuts import tune_nuts as tune_nuts
 from physdl.sampling.observables import OrderParameter as OrderParameter
 from physdl.sampling.observables import standard_observables as standard_observables
+from physdl.sampling.packed import PackedIsing as PackedIsing
+from physdl.sampling.perfect import exact_sample as exact_sample
+from physdl.sampling.population import population_annealing as population_annealing
 from physdl.sampling.result import Run as Run
 from physdl.sampling.result import RunStatus as RunStatus
+from physdl.sampling.tempering import ParallelTempering as ParallelTempering

@@ -32,6 +32,8 @@ __all__ = [
     "start",
 ]
 
+SMALL = 0.1
+
 Info: TypeAlias = dict[str, Array]
 
 
@@ -78,7 +80,10 @@ def configurations(kernel: Kernel, h: Hamiltonian, state: Any) -> Float[Array, "
 
 
 def random_configuration(h: Hamiltonian, *, key: Key[Array, ""]) -> Float[Array, "*state"]:
-    """Sites drawn independently: uniform on finite spaces and spheres, standard normal on LINE.
+    """Sites drawn independently: uniform on finite spaces and spheres, 0.1 normal on the line.
+
+    Near zero gradients are small on the line, so that a trajectory may start there with the step of
+    equilibrium.
 
     >>> from physdl import lattices, models
     >>> h = models.ising(lattices.square(4, 4), 0.4)
@@ -90,7 +95,7 @@ def random_configuration(h: Hamiltonian, *, key: Key[Array, ""]) -> Float[Array,
         label = random.integers(key, h.shape, space.n_states)
         return jnp.asarray(space.array, h.dtype)[label].reshape(shape)
     if isinstance(space, Product):
-        normal = random.normal(key, shape, h.dtype)
+        normal = SMALL * random.normal(key, shape, h.dtype)
         finite = np.array([isinstance(s, Finite) for s in space.spaces])
         of_finite = [s if f else BINARY for s, f in zip(space.spaces, finite, strict=True)]
         points = jnp.asarray(Product(tuple(of_finite)).padded(h.n_sites)[..., 0], h.dtype)
@@ -99,7 +104,9 @@ def random_configuration(h: Hamiltonian, *, key: Key[Array, ""]) -> Float[Array,
         drawn = jnp.take_along_axis(points, label[:, None], axis=1).reshape(shape)
         return jnp.where(finite.reshape(shape), drawn, normal)
     x = random.normal(key, shape, h.dtype)
-    return x / jnp.linalg.norm(x, axis=-1, keepdims=True) if isinstance(space, Sphere) else x
+    if isinstance(space, Sphere):
+        return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+    return SMALL * x
 
 
 @module

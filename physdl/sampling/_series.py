@@ -159,8 +159,9 @@ class Blocks:
         wide = values.astype(np.float64)
         index = (first + np.arange(len(wide))) // self.block
         counted = index < self.sums.shape[1]
-        np.add.at(self.sums[0], index[counted], wide[counted])
-        np.add.at(self.sums[1], index[counted], wide[counted] ** 2)
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.add.at(self.sums[0], index[counted], wide[counted])
+            np.add.at(self.sums[1], index[counted], wide[counted] ** 2)
 
     def series(self, n_draws: int, thin: int) -> Series:
         """What is known after a number of draws."""
