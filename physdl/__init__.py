@@ -10,6 +10,8 @@ command line starts at once.
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from physdl.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from physdl import ensemble as ensemble
     from physdl import errors as errors
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from physdl.hamiltonian import Stencil as Stencil
     from physdl.hamiltonian import conditional_energies as conditional_energies
     from physdl.report import study as study
-
-__version__ = "0.1.0"
 
 _MODULES = (
     "ensemble",

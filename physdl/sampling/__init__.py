@@ -36,3 +36,4 @@ from physdl.sampling.population import population_annealing as population_anneal
 from physdl.sampling.result import Run as Run
 from physdl.sampling.result import RunStatus as RunStatus
 from physdl.sampling.tempering import ParallelTempering as ParallelTempering
+from physdl.sampling.tempering import Replicas as Replicas

@@ -22,7 +22,6 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Key
 
-from physdl import __version__
 from physdl.errors import PhysdlError, SettingError, StructureError
 from physdl.hamiltonian import Hamiltonian, Potential
 from physdl.pytree import is_traced
@@ -32,6 +31,7 @@ from physdl.sampling._checkpoint import Checkpoint, digest
 from physdl.sampling._kernel import Kernel
 from physdl.sampling.observables import Observable, standard_observables
 from physdl.sampling.result import Run
+from physdl.version import __version__
 
 __all__ = ["run", "sweeps"]
 

@@ -23,7 +23,7 @@ def fields(n):
 
 MODELS = {
     "ising box": models.ising(lattices.square(2, 2), 0.4, 0.3),
-    "glass on a torus": models.edwards_anderson(lattices.square(2, 4), 0.7, 0.2, seed=1),
+    "glass on a ring": models.edwards_anderson(lattices.chain(6), 0.7, 0.2, seed=1),
     "next neighbours": Hamiltonian(
         {"t": Stencil(0.4, [[[0], [1]], [[0], [2]]]), "h": Stencil(0.2, [[[0]]])},
         space=SPIN,
