@@ -64,6 +64,7 @@ class FormatError(PhysdlError):
 class CheckpointError(PhysdlError):
     """A folder of checkpoints belongs to another run, or is none."""
 
+
 class MissingDependencyError(PhysdlError):
     """An optional package is needed and not installed."""
 

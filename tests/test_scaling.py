@@ -8,6 +8,8 @@ import pytest
 from physdl.errors import SettingError, ShapeError
 from physdl.scaling import collapse
 
+pytestmark = pytest.mark.slow
+
 SIZES = np.array([[8.0], [12.0], [16.0], [24.0], [32.0]])
 
 

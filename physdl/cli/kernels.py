@@ -79,6 +79,7 @@ KERNELS: dict[str, tuple[Callable[..., Any], Make]] = {
     "heat-bath": (sampling.HeatBath, _plain(sampling.HeatBath)),
     "metropolis": (sampling.Metropolis, _plain(sampling.Metropolis)),
     "packed": (sampling.PackedIsing, _plain(sampling.PackedIsing)),
+    "packed-glass": (sampling.PackedGlass, _plain(sampling.PackedGlass)),
     "swendsen-wang": (sampling.SwendsenWang, _plain(sampling.SwendsenWang)),
     "wolff": (sampling.Wolff, _plain(sampling.Wolff)),
     "creutz": (sampling.Creutz, _plain(sampling.Creutz)),

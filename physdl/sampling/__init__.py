@@ -31,6 +31,8 @@ from physdl.sampling.nuts import tune_nuts as tune_nuts
 from physdl.sampling.observables import OrderParameter as OrderParameter
 from physdl.sampling.observables import standard_observables as standard_observables
 from physdl.sampling.packed import PackedIsing as PackedIsing
+from physdl.sampling.packed_glass import PackedGlass as PackedGlass
+from physdl.sampling.perfect import coupling_from_the_past as coupling_from_the_past
 from physdl.sampling.perfect import exact_sample as exact_sample
 from physdl.sampling.population import population_annealing as population_annealing
 from physdl.sampling.result import Run as Run

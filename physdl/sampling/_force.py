@@ -26,9 +26,10 @@ from jaxtyping import Array, Bool, Float
 from physdl.errors import SpaceError
 from physdl.hamiltonian import Dense, Hamiltonian, Sites, Stencil, Term
 from physdl.pytree import IntArray, Table
+from physdl.sampling._barrier import settled
 from physdl.spaces import Line, Product
 
-__all__ = ["Force", "Vector", "force_of", "held", "require_line"]
+__all__ = ["Force", "Vector", "force_of", "require_line"]
 
 Vector: TypeAlias = Float[Array, " n_sites"]
 Force: TypeAlias = Callable[[Vector], tuple[Vector, Vector]]
@@ -78,12 +79,6 @@ def force_of(h: Hamiltonian) -> Force:
         return gradient, x * density
 
     return force
-
-
-def held(x: Array) -> Array:
-    """The same array, kept as such by the compiler and not recomputed where it is used."""
-    out: Array = jax.lax.optimization_barrier(x)  # type: ignore[no-untyped-call]
-    return out
 
 
 def _energy(term: Term, h: Hamiltonian, x: Vector) -> Float[Array, ""]:
@@ -193,8 +188,8 @@ def _neighbours(
     def neighbours(x: Vector) -> dict[Offset, Vector]:
         if not moved:
             return {}
-        x = held(x)
-        images = held(jnp.concatenate([x[n - reach :], x, x[:reach]]))
+        x = settled(x)
+        images = settled(jnp.concatenate([x[n - reach :], x, x[:reach]]))
 
         def at(offset: Offset, axis: int, step: int) -> Vector:
             if axis == rank:
@@ -217,7 +212,7 @@ def _crossing(shape: Offset, axis: int, offset: int) -> Bool[Array, " n_sites"]:
     outside = (position < 0) | (position >= shape[axis])
     column = outside.reshape(-1, *(1,) * (len(shape) - 1 - axis))
     flat: Array = jnp.broadcast_to(column, shape).reshape(-1)
-    return held(flat)
+    return settled(flat)
 
 
 # --- monomials on any graph ---

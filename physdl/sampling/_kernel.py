@@ -105,7 +105,8 @@ def random_configuration(h: Hamiltonian, *, key: Key[Array, ""]) -> Float[Array,
         return jnp.where(finite.reshape(shape), drawn, normal)
     x = random.normal(key, shape, h.dtype)
     if isinstance(space, Sphere):
-        return x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+        unit: Array = x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+        return unit
     return SMALL * x
 
 

@@ -32,6 +32,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
+from physdl.sampling._barrier import settled
+
 __all__ = ["N_LANES", "chains", "column_sums", "decisions", "equals", "pack", "unpack", "words"]
 
 N_LANES = 32
@@ -131,7 +133,7 @@ def column_sums(digits: Sequence[Words], w: int) -> Int[Array, " replicas"]:
     """Bit-sliced numbers of n sites of w words summed over the sites: one integer per replica."""
     lanes = np.arange(N_LANES, dtype=np.uint32)[None, None]
     numbers = jnp.zeros((1, 1, 1), jnp.uint32)
-    for k, digit in enumerate(jax.lax.optimization_barrier(list(digits))):
+    for k, digit in enumerate(settled(list(digits))):
         bit = (digit.reshape(-1, w, 1) >> lanes) & np.uint32(1)
         numbers = numbers + (bit << np.uint32(k))
     return jnp.sum(numbers.astype(jnp.int32), axis=0, dtype=jnp.int32).reshape(-1)

@@ -20,15 +20,16 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
+from numpy.typing import NDArray
 
 from physdl.errors import StructureError
 from physdl.hamiltonian import Stencil
 from physdl.lattices import colouring
 from physdl.pytree import IntArray, Table
+from physdl.sampling._barrier import settled
 from physdl.spaces import SPIN
 
 __all__ = ["Box", "Graph", "Layout", "layout_of_sites", "layout_of_stencil"]
@@ -112,7 +113,7 @@ class Box:
         q, along = self.n_colours, [v[-1] for v in self.vectors]
         halo = [(max(abs(v[k]) for v in self.vectors),) * 2 for k in range(len(self.shape) - 1)]
         halo.append((-min(a // q for a in along) * w, max((q - 1 + a) // q for a in along) * w))
-        return jax.lax.optimization_barrier(jnp.pad(part, halo, mode="wrap"))
+        return settled(jnp.pad(part, halo, mode="wrap"))
 
     def neighbours(self, exposed: Sequence[Array], colour: int, w: int) -> list[Array]:
         """The neighbours of a colour, in the order of ``vectors``."""
@@ -187,7 +188,7 @@ class Graph:
         return int(self._incidence[0].shape[1])
 
     @functools.cached_property
-    def ties(self) -> tuple[IntArray, IntArray] | None:
+    def ties(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
         """Which neighbours are missing, and which of these are inverted: bool [n_sites, degree].
 
         None where no neighbour is missing. Of t ties of a site t // 2 are inverted.
@@ -227,7 +228,8 @@ class Graph:
     @functools.cached_property
     def _gathers(self) -> list[tuple[list[int], IntArray]]:
         """Per colour: the colours its neighbours have, and where among their sites they are."""
-        out, starts = [], self._starts
+        out: list[tuple[list[int], IntArray]] = []
+        starts = self._starts
         for colour in range(self.n_colours):
             sites = self._order[starts[colour] : starts[colour + 1]]
             table = self._incidence[0][sites]
@@ -244,7 +246,7 @@ class Graph:
         needed, positions = self._gathers[colour]
         pool = jnp.concatenate([exposed[c] for c in needed])
         found = [pool.at[p].get(mode="promise_in_bounds").reshape(-1) for p in positions.T]
-        return [jax.lax.optimization_barrier(f) for f in found]
+        return [settled(f) for f in found]
 
     def bond_signs(self, signs: Array) -> list[Array]:
         """Of bonds [n_bonds]: for each neighbour, [n_sites]; any value for missing ones."""
@@ -257,7 +259,8 @@ Layout = Box | Graph
 @functools.lru_cache(maxsize=64)
 def layout_of_stencil(offsets: Table, shape: tuple[int, ...]) -> Layout:
     """A box where a linear colouring exists, else its graph."""
-    pairs = tuple(tuple(tuple(int(o) for o in end) for end in pair) for pair in offsets.array)
+    ends = [[tuple(int(o) for o in end) for end in pair] for pair in offsets.array]
+    pairs = tuple((first, second) for first, second in ends)
     for a, b in pairs:
         _refuse_loop(not np.any(np.subtract(b, a) % np.array(shape)), f"the bond {a}, {b}")
     found = _linear_colouring([np.subtract(b, a) for a, b in pairs], shape)

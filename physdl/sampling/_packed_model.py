@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, UInt, UInt32
 
 from physdl.errors import SpaceError, StructureError
 from physdl.hamiltonian import Hamiltonian, Sites, Stencil
-from physdl.hamiltonian.factors import Term
 from physdl.pytree import IntArray, Table, is_traced
+from physdl.sampling._barrier import settled
 from physdl.sampling._packed_layout import Layout, layout_of_sites, layout_of_stencil
 from physdl.spaces import SPIN
 
@@ -72,10 +72,10 @@ def model_of(h: Hamiltonian) -> Model:
     """
     if h.space != SPIN:
         raise SpaceError(f"packed spins need the space SPIN, got {h.space!r}: {ADVICE}.")
-    pairs = [t for t in h.terms.values() if t.degree(SPIN) == 2]
-    fields = [t for t in h.terms.values() if t.degree(SPIN) == 1]
-    plain = all(isinstance(t, Sites | Stencil) for t in h.terms.values())
-    if not plain or len(pairs) != 1 or len(fields) > 1 or len(h.terms) != len(pairs) + len(fields):
+    plain = [t for t in h.terms.values() if isinstance(t, Sites | Stencil)]
+    pairs = [t for t in plain if t.degree(SPIN) == 2]
+    fields = [t for t in plain if t.degree(SPIN) == 1]
+    if len(pairs) != 1 or len(fields) > 1 or len(h.terms) != len(pairs) + len(fields):
         kinds = ", ".join(
             f"{n!r}: {type(t).__name__} of degree {t.degree(SPIN)}" for n, t in h.terms.items()
         )
@@ -92,7 +92,7 @@ def model_of(h: Hamiltonian) -> Model:
     return Model(layout, coupling, _field(fields[0], h) if fields else None)
 
 
-def _pairs(term: Term, h: Hamiltonian) -> tuple[Layout, Float[Array, "..."]]:
+def _pairs(term: Sites | Stencil, h: Hamiltonian) -> tuple[Layout, Float[Array, "..."]]:
     if isinstance(term, Stencil) and term.components is None:
         c = term.coefficient
         c = jnp.repeat(c, h.n_sites) if c.ndim == 1 and c.size > 1 else c.reshape(-1)
@@ -102,7 +102,7 @@ def _pairs(term: Term, h: Hamiltonian) -> tuple[Layout, Float[Array, "..."]]:
     return layout_of_sites(sites.table, h.n_sites), sites.coefficient
 
 
-def _field(term: Term, h: Hamiltonian) -> Float[Array, "..."]:
+def _field(term: Sites | Stencil, h: Hamiltonian) -> Float[Array, "..."]:
     if isinstance(term, Stencil) and term.offsets.array.shape[:2] == (1, 1):
         c, offset = term.coefficient, term.offsets.array[0, 0]
         if c.ndim < 2:
@@ -178,7 +178,7 @@ def signs_of(model: Model, w: int) -> Signs:
         (c.astype(dtype) << np.array(k, dtype) for k, c in enumerate(own)),
         start=jnp.zeros_like(own[0], dtype),
     )
-    split = layout.split(jax.lax.optimization_barrier(packed)[:, None])
+    split = layout.split(settled(packed)[:, None])
     return Signs(shared, tuple(jnp.repeat(p, w, axis=-1) for p in split))
 
 

@@ -20,7 +20,8 @@ from physdl.errors import SettingError, ShapeError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import is_traced
 from physdl.sampling import _random as random
-from physdl.sampling._force import Force, Vector, held
+from physdl.sampling._barrier import settled
+from physdl.sampling._force import Force, Vector
 from physdl.sampling._kernel import Info
 from physdl.sampling._normal import quantile
 
@@ -143,4 +144,4 @@ def drawn_step(key: Key[Array, ""], step_size: Any, jitter: float, h: Hamiltonia
     if not jitter:
         return step
     factor = 1 + jitter * (2 * random.uniform(key, (), h.dtype) - 1)
-    return held(step * factor)
+    return settled(step * factor)

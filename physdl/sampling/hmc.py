@@ -34,7 +34,8 @@ from physdl.errors import SettingError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import is_traced, module, static
 from physdl.sampling import _random as random
-from physdl.sampling._force import force_of, held, require_line
+from physdl.sampling._barrier import settled
+from physdl.sampling._force import force_of, require_line
 from physdl.sampling._kernel import Info, Kernel, random_configuration
 from physdl.sampling._trajectory import (
     Number,
@@ -102,7 +103,7 @@ class HMC:
         key_step, key_momentum, key_accept = random.split(key, 3)
         step = drawn_step(key_step, self.step_size, self.jitter, h)
         inverse_mass = flat_mass(self.inverse_mass, h)
-        weight = held(step**2 * inverse_mass)
+        weight = settled(step**2 * inverse_mass)
         x = state.reshape(-1)
         u = jnp.sqrt(weight) * normal(key_momentum, x)
         end = integrate(

@@ -12,6 +12,8 @@ from physdl.sampling import HeatBath, Metropolis
 from physdl.sampling.annealing import simulated_annealing
 from physdl.sampling.tempering import ParallelTempering
 
+pytestmark = pytest.mark.slow
+
 GLASSES = {
     "+-J": models.edwards_anderson(lattices.square(4, 4), 1.0, disorder="bimodal", seed=2),
     "gaussian": models.edwards_anderson(lattices.square(4, 4), 1.0, 0.1, seed=3),

@@ -14,6 +14,8 @@ from physdl.sampling._couplings import couplings
 from physdl.sampling.cluster import SwendsenWang, Wolff
 from physdl.spaces import BINARY, SPIN, clock, potts, sphere, spin
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(2)
 RING, TRIANGLE = lattices.chain(4), lattices.chain(3)
 

@@ -13,6 +13,8 @@ from physdl.sampling.fourier import FourierHMC, quadratic_spectrum
 from physdl.sampling.hmc import HMC, tune_step_size
 from physdl.spaces import LINE
 
+pytestmark = pytest.mark.slow
+
 PHI4 = models.phi4(lattices.square(4, 4), r=-4.0, u=6.975)
 CUBIC_FORM = Stencil([0.3, -0.2, 0.1], [[[0, 0], [1, 2]], [[1, 0], [1, 0]], [[0, -1], [3, 1]]])
 BOXES = {

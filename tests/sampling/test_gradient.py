@@ -15,6 +15,8 @@ from physdl.hamiltonian import Dense, Hamiltonian, Potential, Sites, Stencil
 from physdl.sampling.gradient import DiscreteLangevin, GibbsWithGradients
 from physdl.spaces import BINARY, SPIN, Product, levels, spin
 
+pytestmark = pytest.mark.slow
+
 
 def normal(*shape, scale=1.0, seed=5):
     return jnp.asarray(scale * np.random.default_rng([seed, *shape]).normal(size=shape))

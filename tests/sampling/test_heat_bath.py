@@ -12,6 +12,8 @@ from physdl.hamiltonian import Dense, Hamiltonian, Sites
 from physdl.sampling import Creutz, Cycle, HeatBath, Metropolis, Overrelaxation, run, sweeps
 from physdl.sampling.heat_bath import _von_mises_fisher
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.key(5)
 
 

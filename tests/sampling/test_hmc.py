@@ -19,6 +19,8 @@ from physdl.sampling._trajectory import integrate, metropolis
 from physdl.sampling.hmc import HMC, MALA, tune_step_size
 from physdl.spaces import LINE
 
+pytestmark = pytest.mark.slow
+
 PHI4 = models.phi4(lattices.square(4, 4), r=-4.0, u=6.975)
 ANHARMONIC = Hamiltonian(
     {

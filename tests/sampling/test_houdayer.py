@@ -16,6 +16,8 @@ from physdl.sampling.cluster import SwendsenWang, Wolff
 from physdl.sampling.houdayer import Houdayer, houdayer_move
 from physdl.spaces import BINARY, SPIN
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(1)
 
 MODELS = {

@@ -12,6 +12,8 @@ from physdl import lattices, models
 from physdl.errors import MissingDependencyError, SettingError, ShapeError, SpaceError
 from physdl.sampling.nuts import NUTS, tune_nuts
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("blackjax")
 
 PHI4 = models.phi4(lattices.square(4, 4), r=-4.0, u=6.975)

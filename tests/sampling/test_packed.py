@@ -20,6 +20,8 @@ from physdl.sampling._packed_model import model_of
 from physdl.sampling.packed import PackedIsing
 from physdl.spaces import BINARY, SPIN
 
+pytestmark = pytest.mark.slow
+
 RULES = ["metropolis", "heat_bath"]
 
 

@@ -20,6 +20,8 @@ from physdl.sampling._local import sweep
 from physdl.sampling.perfect import coupling_from_the_past, exact_sample
 from physdl.spaces import BINARY, SPIN, Product, levels, spin
 
+pytestmark = pytest.mark.slow
+
 
 def normal(*shape, scale=1.0, seed=5):
     return jnp.asarray(scale * np.random.default_rng([seed, *shape]).normal(size=shape))

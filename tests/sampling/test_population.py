@@ -19,6 +19,8 @@ from physdl.sampling.population import population_annealing
 from physdl.sampling.tempering import ParallelTempering
 from physdl.spaces import BINARY, LINE
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(5)
 PLACES = np.linspace(0, 1, 13)
 MODELS = {

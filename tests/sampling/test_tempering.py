@@ -32,6 +32,8 @@ from physdl.sampling._path import Path, log_z_of_zero
 from physdl.sampling.tempering import ParallelTempering
 from physdl.spaces import BINARY, LINE, SPIN, levels, product, sphere
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(7)
 BETAS = np.array([0.1, 0.45, 1.0])
 RING = [[0, 1], [1, 2], [2, 0]]
