@@ -118,6 +118,7 @@ class FourierHMC:
       SpaceError: the space is not ``LINE``.
       StructureError: the quadratic part is disordered or not on a periodic box.
 
+    >>> import jax
     >>> from physdl import lattices, models
     >>> h = models.phi4(lattices.square(8, 8), r=-1.0, u=0.7)
     >>> move = jax.jit(lambda x, key: FourierHMC(0.15, 10)(h, x, key=key))
