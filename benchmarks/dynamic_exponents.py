@@ -12,7 +12,8 @@ tau = n stderr^2 / (2 v) from block means (``sampling.Series``), with the error 
 integrated time mixes the modes to which an observable couples, so that z of a fit over these sizes
 is an effective one. Under Metropolis m itself is measured too: it couples almost only to the
 slowest mode, of which M. P. Nightingale and H. W. J. Bloete, Phys. Rev. Lett. 76, 4548 (1996) found
-z = 2.1665(12). A time is given where a chain is at least ``LEAST`` of it long.
+z = 2.1665(12). A time is given where a chain is at least ``LEAST`` of it long. Exponents between
+neighbouring sizes are given too: they show how far a straight line is from being the truth.
 
     python benchmarks/dynamic_exponents.py            # measure, write the numbers, draw
     python benchmarks/dynamic_exponents.py --draw     # draw the numbers that were written
@@ -30,8 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from physdl import lattices, models, reference, sampling, statistics
-from physdl.sampling import Series
-from physdl.sampling.packed import PackedIsing
+from physdl.sampling import PackedIsing, Series
 
 HERE = Path(__file__).parent
 NUMBERS = HERE / "dynamic_exponents.json"
@@ -162,17 +162,18 @@ def measure():
 
 
 def exponents(rows):
-    """The fits of every kernel and observable."""
+    """Fits of every kernel and observable from L = 16 and from L = 32, and for pairs of sizes."""
     fits = []
     for kernel in dict.fromkeys(row["kernel"] for row in rows):
         for name in OBSERVABLES:
-            for least in SIZES[:2]:
-                own = [r for r in rows if r["kernel"] == kernel and name in r and r["L"] >= least]
-                if len(own) < 2:
-                    continue
-                tau, error = ([r[name][k] for r in own] for k in ("tau", "stderr"))
-                fit = line([r["L"] for r in own], tau, error)
-                fits.append({"kernel": kernel, "observable": name, "least_L": least, **fit})
+            own = [row for row in rows if row["kernel"] == kernel and name in row]
+            n = len(own)
+            ranges = [(0, n), (1, n)] + [(i, i + 2) for i in range(n - 1)]
+            for first, last in dict.fromkeys(r for r in ranges if r[1] - r[0] > 1):
+                sizes = [row["L"] for row in own[first:last]]
+                tau, error = ([r[name][k] for r in own[first:last]] for k in ("tau", "stderr"))
+                fit = line(sizes, tau, error)
+                fits.append({"kernel": kernel, "observable": name, "sizes": sizes, **fit})
     return fits
 
 
@@ -184,7 +185,8 @@ def table(data):
         times = "  ".join(f"{x['tau']:9.3f} +- {x['stderr']:6.3f}" for x in own)
         lines.append(f"{row['kernel']:14s}{row['L']:4d}  {times}")
     fits = [
-        f"{fit['kernel']:14s} {fit['observable']:7s} L >= {fit['least_L']:3d}  "
+        f"{fit['kernel']:14s} {fit['observable']:7s} L = {fit['sizes'][0]:3d} .. "
+        f"{fit['sizes'][-1]:3d}  "
         f"z = {fit['z']:.3f} +- {fit['stderr']:.3f}   chi2 {fit['chi2']:.1f}/{fit['dof']}"
         for fit in data["exponents"]
     ]
@@ -198,34 +200,35 @@ def draw(data):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    style = {"Metropolis": ("C3", "o"), "Swendsen-Wang": ("C0", "s"), "Wolff": ("C2", "^")}
-    shown = {
-        "energy": ("none", "energy", "--"),
-        "m2": ("full", "$m^2$", "-"),
-        "m": ("full", "$m$", ":"),
+    style = {
+        ("Metropolis", "m"): ("C3", "D", "C3", ":"),
+        ("Metropolis", "m2"): ("C3", "o", "C3", "-"),
+        ("Metropolis", "energy"): ("C3", "o", "white", "--"),
+        ("Swendsen-Wang", "energy"): ("C0", "s", "white", "--"),
+        ("Swendsen-Wang", "m2"): ("C0", "s", "C0", "-"),
+        ("Wolff", "energy"): ("C2", "^", "white", "--"),
+        ("Wolff", "m2"): ("C2", "^", "C2", "-"),
     }
-    fig, ax = plt.subplots(figsize=(6.2, 4.4), dpi=110)
-    x = np.geomspace(14, 146, 50)
-    for fit in data["exponents"]:
-        if fit["least_L"] != SIZES[0]:
-            continue
-        (colour, marker), (fill, label, dash) = style[fit["kernel"]], shown[fit["observable"]]
-        rows = [r for r in data["rows"] if r["kernel"] == fit["kernel"] and fit["observable"] in r]
-        tau, error = ([r[fit["observable"]][k] for r in rows] for k in ("tau", "stderr"))
-        face = colour if fill == "full" else "white"
-        text = f"{fit['kernel']}, {label}: $z$ = {fit['z']:.3f} $\\pm$ {fit['stderr']:.3f}"
+    symbol = {"m": "$m$", "m2": "$m^2$", "energy": "$E$"}
+    above = [fit for fit in data["exponents"] if fit["sizes"][0] == SIZES[1]]
+    longest = {(f["kernel"], f["observable"]): f for f in sorted(above, key=lambda f: f["dof"])}
+    fig, ax = plt.subplots(figsize=(7.6, 4.2), dpi=100)
+    for (kernel, name), (colour, marker, face, dash) in style.items():
+        fit = longest[kernel, name]
+        rows = [row for row in data["rows"] if row["kernel"] == kernel and name in row]
+        sizes = [row["L"] for row in rows]
+        tau, error = ([row[name][k] for row in rows] for k in ("tau", "stderr"))
+        x = np.geomspace(0.93 * sizes[0], 1.08 * sizes[-1], 2)
+        text = f"{kernel}, {symbol[name]}:\n$z$ = {fit['z']:.3f} $\\pm$ {fit['stderr']:.3f}"
         ax.plot(x, math.exp(fit["log_a"]) * x ** fit["z"], dash, color=colour, lw=1)
-        ax.errorbar(
-            [r["L"] for r in rows], tau, error, fmt=marker, color=colour, mfc=face, ms=6, label=text
-        )
-    ax.set(
-        xscale="log", yscale="log", xlabel="$L$", ylabel="integrated autocorrelation time / sweeps"
-    )
-    ax.set_xticks(SIZES, [str(s) for s in SIZES])
+        ax.errorbar(sizes, tau, error, fmt=marker, color=colour, mfc=face, ms=6, label=text)
+    ax.set(xscale="log", yscale="log", xlabel="$L$")
+    ax.set_ylabel("integrated autocorrelation time / sweeps")
+    ax.set_xticks(SIZES, [str(size) for size in SIZES])
     ax.minorticks_off()
-    ax.set_title("2D Ising model at its critical point", fontsize=11)
+    ax.set_title("2D Ising model at its critical point; lines: fits from $L$ = 32", fontsize=10)
     ax.grid(alpha=0.25)
-    ax.legend(fontsize=8, loc="upper left", frameon=False)
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     fig.tight_layout()
     PICTURE.parent.mkdir(parents=True, exist_ok=True)
     fig.savefig(PICTURE)
