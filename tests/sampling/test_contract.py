@@ -6,6 +6,7 @@ import pytest
 from transition import boltzmann, states_of, transition_matrix
 
 from physdl import lattices, models, sampling
+from physdl.errors import SettingError
 from physdl.hamiltonian import Dense, Hamiltonian, Potential, Sites, Stencil
 from physdl.spaces import BINARY, SPIN
 
@@ -78,3 +79,18 @@ def test_stationary(name, kernel):
     np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-12)
     np.testing.assert_allclose(p @ matrix, p, atol=1e-12)
     assert np.linalg.matrix_power(matrix, 64).min() > 0  # every state is reached
+
+
+def test_a_cycle_is_its_kernels_in_turn():
+    h = models.ising(lattices.chain(3), 0.7, 0.2)
+    states = states_of(h)
+    with jax.disable_jit():
+        first, second = (transition_matrix(KERNELS[n], h, states) for n in KERNELS)
+        both = transition_matrix(sampling.Cycle(tuple(KERNELS.values())), h, states)
+    np.testing.assert_allclose(both, first @ second, atol=1e-13)
+
+
+def test_a_cycle_takes_kernels_of_one_configuration():
+    for kernels in ([], [sampling.HeatBath(), sampling.PackedIsing()]):
+        with pytest.raises(SettingError, match="kernels that move one configuration, got"):
+            sampling.Cycle(kernels)
