@@ -38,6 +38,7 @@ class Overrelaxation:
       StructureError: a site of a sphere has more than a linear energy, or one of the line more than
         a quadratic one.
 
+    >>> import jax
     >>> from physdl import lattices, models
     >>> h = models.heisenberg(lattices.cubic(4, 4, 4), 0.7)
     >>> x = jax.random.normal(jax.random.key(0), (4, 4, 4, 3))
@@ -95,6 +96,7 @@ class Creutz:
       refresh: draw the demons anew at every sweep, which makes the move canonical (and Metropolis).
       constrained: as for ``Metropolis``.
 
+    >>> import jax
     >>> from physdl import lattices, models
     >>> h = models.ising(lattices.square(8, 8), 0.3)
     >>> kernel = Creutz()
