@@ -29,6 +29,7 @@ autodoc_member_order = "groupwise"
 autodoc_default_options = {"members": True, "special-members": "__call__"}
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 
 
 def _rst(lines: list[str]) -> list[str]:

@@ -86,7 +86,7 @@ def run(
       n_sweeps: sweeps of every chain that are measured.
       thin: sweeps from one measurement to the next.
       observables: name -> function of one configuration, of any shape; a Hamiltonian is one (its
-        energy). By default the energy and |m|, m^2, m^4 of ``OrderParameter``.
+        energy). By default the energy, and the powers 1, 2 and 4 of ``OrderParameter``.
       n_chains: independent configurations; a multiple of what one state of the kernel yields (32
         for spins packed in words).
       n_warmup: sweeps that are discarded first; a fifth of ``n_sweeps`` by default.
