@@ -29,6 +29,7 @@ from physdl.sampling import _random as random
 from physdl.sampling._chains import Chains, Plan, positive, started
 from physdl.sampling._checkpoint import Checkpoint, digest
 from physdl.sampling._kernel import Kernel
+from physdl.sampling._series import FEWEST, Series
 from physdl.sampling.observables import Observable, standard_observables
 from physdl.sampling.result import Run
 from physdl.version import __version__
@@ -190,12 +191,22 @@ def _bar(total: int | None) -> Iterator[Callable[[Chains], None]]:
         task = bar.add_task("warm-up", total=total)
 
         def show(chains: Chains) -> None:
-            text = "warm-up"
-            first = chains.series()[chains.names[0]] if chains.names else None
-            if first is not None and first.blocks.shape[1] >= 8 and first.blocks.ndim == 2:
-                text = (
-                    f"R-hat {float(first.r_hat):.3f}  ESS {float(first.effective_sample_size):.0f}"
-                )
-            bar.update(task, completed=chains.done, description=f"{chains.rate:.3g}/s  {text}")
+            text = f"{chains.rate:.3g}/s  {_convergence(chains)}"
+            bar.update(task, completed=chains.done, description=text)
 
         yield show
+
+
+def _convergence(chains: Chains) -> str:
+    """R-hat and effective sample size of the first observable that is a number.
+
+    They are those of the first 2^k blocks: a new length would be compiled anew.
+    """
+    for name, series in chains.series().items():
+        n_blocks = series.blocks.shape[1]
+        if name in chains.names and series.blocks.ndim == 2 and n_blocks >= FEWEST:
+            n = 2 ** (n_blocks.bit_length() - 1)
+            known = Series(series.blocks[:, :n], series.squares[:, :n], series.block, series.thin)
+            ess = float(known.effective_sample_size) * n_blocks / n
+            return f"R-hat {float(known.r_hat):.3f}  ESS {ess:.0f}"
+    return "warm-up"

@@ -1,5 +1,6 @@
 """The driver: what it measures, in which memory, and what it refuses."""
 
+import io
 import itertools
 import types
 
@@ -7,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import rich.console
 
 from physdl import lattices, models, reference, sampling
 from physdl.errors import CheckpointError, PhysdlError, SettingError, ShapeError, StructureError
@@ -206,3 +208,16 @@ def test_sweeps_is_pure():
         float(info["changed"][0]) == pytest.approx(0.5, abs=0.1)
         and float(info["changed"][2]) < 0.01
     )
+
+
+def test_progress_shows_rate_and_convergence_and_changes_nothing(monkeypatch):
+    screen = io.StringIO()
+    console = rich.console.Console
+    monkeypatch.setattr(
+        rich.console, "Console", lambda **_: console(file=screen, force_terminal=True, width=100)
+    )
+    settings = dict(key=KEY, n_sweeps=400, n_chains=2)
+    shown = run(HeatBath(), H, **settings, progress=True)
+    assert same(shown, run(HeatBath(), H, **settings))
+    for word in ("/s", "R-hat", "ESS"):
+        assert word in screen.getvalue()
