@@ -95,11 +95,12 @@ def random_configuration(h: Hamiltonian, *, key: Key[Array, ""]) -> Float[Array,
         label = random.integers(key, h.shape, space.n_states)
         return jnp.asarray(space.array, h.dtype)[label].reshape(shape)
     if isinstance(space, Product):
-        normal = SMALL * random.normal(key, shape, h.dtype)
+        normal_key, label_key = random.split(key)
+        normal = SMALL * random.normal(normal_key, shape, h.dtype)
         finite = np.array([isinstance(s, Finite) for s in space.spaces])
         of_finite = [s if f else BINARY for s, f in zip(space.spaces, finite, strict=True)]
         points = jnp.asarray(Product(tuple(of_finite)).padded(h.n_sites)[..., 0], h.dtype)
-        u = random.uniform(random.folded(key, jnp.ones((), int)), (h.n_sites,), h.dtype)
+        u = random.uniform(label_key, (h.n_sites,), h.dtype)
         label = (u * jnp.sum(jnp.isfinite(points), axis=1).astype(u.dtype)).astype(jnp.int32)
         drawn = jnp.take_along_axis(points, label[:, None], axis=1).reshape(shape)
         return jnp.where(finite.reshape(shape), drawn, normal)
