@@ -19,6 +19,8 @@ Examples:
   physdl logz ising --lattice square --size 16x16 -p coupling=0.44
   physdl logz model.uai --evidence model.uai.evid --json
   physdl logz spinglass.txt -p beta=2 --method contraction --max-memory 8GiB
+  physdl logz ising --size 64x64 -p coupling=0.44 --method mbar --budget 60
+  physdl logz model.uai --method compare --stderr 0.01
   physdl info model.uai
   physdl study ising
   physdl sample ising --size 64x64 --kernel swendsen-wang --sweeps 5000
@@ -130,6 +132,18 @@ def _budget_options(command: F) -> F:
 @_model_options
 @_budget_options
 @click.option("--marginals", is_flag=True, help="Also the probabilities of every site's states.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Repeat and refine a sampled method for this time.",
+)
+@click.option(
+    "--stderr",
+    type=click.FloatRange(0, min_open=True),
+    metavar="NATS",
+    help="Repeat and refine a sampled method until this error.",
+)
 def logz(marginals: bool, **options: Any) -> None:
     """The logarithm of the partition function of MODEL."""
     from physdl.cli.logz import run

@@ -8,7 +8,7 @@ from physdl import estimators
 from physdl.errors import UnknownNameError
 from physdl.estimators import Estimator
 
-__all__ = ["METHODS", "listing", "method"]
+__all__ = ["COMPARE", "METHODS", "comparison", "listing", "method"]
 
 METHODS: dict[str, Callable[..., Any]] = {
     "auto": estimators.Auto,
@@ -17,17 +17,45 @@ METHODS: dict[str, Callable[..., Any]] = {
     "contraction": estimators.Contraction,
     "planar": estimators.Planar,
     "gaussian": estimators.Gaussian,
+    "ais": estimators.AIS,
+    "reverse-ais": estimators.ReverseAIS,
+    "pa": estimators.PopulationAnnealing,
+    "ti": estimators.ThermodynamicIntegration,
+    "mbar": estimators.MBAR,
+    "histogram-reweighting": estimators.HistogramReweighting,
+    "wang-landau": estimators.WangLandau,
+    "multicanonical": estimators.Multicanonical,
+    "perturbation": estimators.Zwanzig,
 }
+COMPARE = "compare"
+COMPARED = ("auto", "ais", "reverse-ais", "pa", "ti", "mbar", "wang-landau")
 
 
-def method(name: str, max_memory: int) -> Estimator:
-    """An estimator by its name, within a memory limit where it has one."""
+def method(
+    name: str, max_memory: int, *, budget: float | None = None, stderr: float | None = None
+) -> Estimator:
+    """An estimator by its name, within a memory limit where it has one.
+
+    With a budget in seconds, or a wanted error, it is repeated and grows until that is reached.
+    """
     if name not in METHODS:
-        raise UnknownNameError("method", name, METHODS)
+        raise UnknownNameError("method", name, [*METHODS, COMPARE])
     make = METHODS[name]
     limited = "max_memory" in inspect.signature(make).parameters
     made: Estimator = make(max_memory=max_memory) if limited else make()
-    return made
+    if budget is None and stderr is None:
+        return made
+    return estimators.Refined(made, stderr=stderr, seconds=budget)
+
+
+def comparison(
+    max_memory: int, *, budget: float | None = None, stderr: float | None = None
+) -> estimators.Compare:
+    """The methods that can do most models, side by side, each with its share of the budget."""
+    share = None if budget is None else budget / len(COMPARED)
+    return estimators.Compare(
+        {name: method(name, max_memory, budget=share, stderr=stderr) for name in COMPARED}
+    )
 
 
 def listing() -> str:
@@ -35,5 +63,6 @@ def listing() -> str:
     lines = []
     for name, make in METHODS.items():
         first = (inspect.getdoc(make) or "").splitlines()[0]
-        lines.append(f"{name:18s}{first}")
+        lines.append(f"{name:22s}{first}")
+    lines.append(f"{COMPARE:22s}{', '.join(COMPARED)}: do they agree?")
     return "\n".join(lines)

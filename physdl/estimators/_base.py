@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from physdl.ensemble import Ensemble
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import is_traced, module, static
 
@@ -27,6 +28,10 @@ class Status(enum.IntEnum):
     NONFINITE = 2
     PRECISION = 3
     DIVERGENT = 4
+    FEW = 5
+    UNCONVERGED = 6
+    GAP = 7
+    QUADRATURE = 8
 
     @property
     def message(self) -> str:
@@ -37,6 +42,10 @@ class Status(enum.IntEnum):
             Status.NONFINITE: "A coefficient is NaN or -inf or an energy overflows: no log Z.",
             Status.PRECISION: "Rounding errors may exceed the digits shown; use another method.",
             Status.DIVERGENT: "The weight exp(-H) is not integrable, so Z is infinite.",
+            Status.FEW: "Too few configurations carry the weight: more chains or temperatures.",
+            Status.UNCONVERGED: "Chains, or directions, disagree beyond their errors: run longer.",
+            Status.GAP: "Neighbouring states hardly overlap (info: gap): put states between.",
+            Status.QUADRATURE: "The quadrature errs by more than the chains do: more nodes.",
         }[self]
 
 
@@ -53,6 +62,7 @@ class Estimate:
       info: method-specific diagnostics, each a named array.
       method: what was done, for reports.
       n_sites: number of sites, for ``per_site``.
+      ensemble: of a sampled method the weighted configurations it rests on, else ``None``.
     """
 
     log_z: Float[Array, ""]
@@ -63,6 +73,7 @@ class Estimate:
     info: dict[str, Array]
     method: str = static()
     n_sites: int = static()
+    ensemble: Ensemble | None = None
 
     @property
     def free_energy(self) -> Float[Array, ""]:

@@ -275,7 +275,9 @@ def _n_changed(old: Float[Array, "m c"], new: Float[Array, "m c"]) -> Float[Arra
 
 
 def _read(x: Array, index: Array | IntArray) -> Array:
-    """x[index] for indices from tables, which exist."""
+    """x[index] for indices from tables, which exist; one that is traced is read as a slice."""
+    if isinstance(index, jax.Array) and index.shape == (1,):
+        return jax.lax.dynamic_slice_in_dim(x, index[0], 1)
     return x.at[index].get(mode="promise_in_bounds")
 
 

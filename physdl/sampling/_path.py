@@ -14,15 +14,17 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from physdl.errors import SettingError, StructureError
 from physdl.hamiltonian import Hamiltonian
-from physdl.pytree import module
+from physdl.pytree import is_traced, module
 from physdl.sampling._kernel import EnsembleKernel, Kernel
 from physdl.spaces import Finite, Product, Sphere
 
-__all__ = ["Path", "log_z_of_zero", "require_single"]
+__all__ = ["Path", "log_z_of_zero", "places_of", "require_single"]
 
 
 @module
@@ -98,3 +100,15 @@ def require_single(kernel: Kernel, purpose: str) -> None:
             f"{purpose} takes a kernel that moves one configuration, got {type(kernel).__name__}: "
             f"use HeatBath or another such kernel."
         )
+
+
+def places_of(betas: ArrayLike) -> Float[Array, " T"]:
+    """Places on a path as an array; ``SettingError`` unless they increase from 0 to 1."""
+    places = jnp.asarray(betas, float)
+    if places.ndim != 1 or places.size < 2:
+        raise SettingError(f"a path has two places or more, got betas of shape {places.shape}.")
+    if not is_traced(places):
+        values = np.asarray(places)
+        if not (values[0] == 0 and np.all(np.diff(values) > 0) and abs(values[-1] - 1) < 1e-6):
+            raise SettingError(f"the places increase from 0 to 1, got betas={values.tolist()}.")
+    return places

@@ -27,7 +27,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
@@ -38,7 +37,7 @@ from physdl.numerics import logsumexp
 from physdl.pytree import is_traced, module
 from physdl.sampling import _random as random
 from physdl.sampling._kernel import Info, Kernel, random_configuration
-from physdl.sampling._path import Path, log_z_of_zero, require_single
+from physdl.sampling._path import Path, log_z_of_zero, places_of, require_single
 from physdl.sampling._resampling import RESAMPLING, log_weights, log_z_stderr, longest_stride
 from physdl.spaces import Line, Product
 
@@ -92,7 +91,8 @@ def population_annealing(
       key: a random key.
       n_population: the size R of the population.
       kernel: any kernel whose state is one configuration.
-      betas: places on the path, increasing from 0 to 1; ``None`` chooses them.
+      betas: places on the path, increasing from 0 to 1 (traced ones may repeat the 1 at the end);
+        ``None`` chooses them.
       n_sweeps: sweeps of each configuration at every place.
       reference: the Hamiltonian at b = 0; ``None`` is the zero Hamiltonian.
       reference_log_z: its log Z, in nats; known for the zero Hamiltonian.
@@ -128,7 +128,7 @@ def population_annealing(
     """
     _check(n_population, n_sweeps, n_burn, resampling, target, max_steps)
     require_single(kernel, "population annealing")
-    places = None if betas is None else _places(betas).astype(h.dtype)
+    places = None if betas is None else places_of(betas).astype(h.dtype)
     kinds = h.space.spaces if isinstance(h.space, Product) else (h.space,)
     if reference is None and any(isinstance(s, Line) for s in kinds):
         raise SpaceError(
@@ -176,17 +176,6 @@ def _check(
         raise SettingError(f"the target is a fraction between 0 and 1, got {target}.")
 
 
-def _places(betas: ArrayLike) -> Float[Array, " T"]:
-    places = jnp.asarray(betas, float)
-    if places.ndim != 1 or places.size < 2:
-        raise SettingError(f"a path has two places or more, got betas of shape {places.shape}.")
-    if not is_traced(places):
-        values = np.asarray(places)
-        if not (values[0] == 0 and np.all(np.diff(values) > 0) and abs(values[-1] - 1) < 1e-6):
-            raise SettingError(f"the places increase from 0 to 1, got betas={values.tolist()}.")
-    return places
-
-
 @functools.partial(
     jax.jit, static_argnames=("n_population", "n_sweeps", "n_burn", "resampling", "max_steps")
 )
@@ -225,11 +214,12 @@ def _annealed(
     advance = functools.partial(_advanced, path, kernel, n_sweeps, RESAMPLING[resampling])
     if betas is not None:
 
-        def given(population: _Population, place: tuple[Array, Array]) -> tuple[_Population, None]:
-            return advance(population, _slopes(path, population), *place), None
+        def given(k: Array, population: _Population) -> _Population:
+            slope = _slopes(path, population)
+            return advance(population, slope, betas[k + 1], random.folded(key, k))
 
-        keys = random.split(key, n_places - 1)
-        return jax.lax.scan(given, population, (betas[1:], keys))[0], jnp.asarray(True)
+        n_steps = jnp.argmax(betas >= betas[-1])
+        return jax.lax.fori_loop(0, n_steps, given, population), jnp.asarray(True)
 
     def chosen(carry: tuple[_Population, Array]) -> tuple[_Population, Array]:
         population, _ = carry

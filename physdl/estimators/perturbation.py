@@ -1,0 +1,231 @@
+r"""Free-energy perturbation: log Z of one Hamiltonian from configurations of another.
+
+    log Z = log Z_0 + log <exp(-(h - h0))>_0
+
+holds for any two Hamiltonians (R. W. Zwanzig, J. Chem. Phys. 22, 1420 (1954)) and is useful where
+they are close: configurations of h must occur among those of h0. Systems that differ by one site
+are close always. Widom's test particle (B. Widom, J. Chem. Phys. 39, 2808 (1963)) is inserted at an
+empty site of a system in equilibrium: with h0 the Hamiltonian of all other sites, this one being
+empty, all its states are tried,
+
+    log Z = log Z_0 + log < sum_s exp(-(h(x, s) - h0(x))) >_0.
+
+In a lattice gas a site is empty in its state 0, and the second term is the logarithm of 1 plus the
+activity of the site times exp(-mu_ex); on other spaces any state serves as the empty one.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Key
+
+from physdl import statistics
+from physdl.ensemble import Ensemble
+from physdl.errors import SettingError
+from physdl.estimators._base import Estimate, Estimator, Status
+from physdl.estimators._sampled import RELIABLE, at_least, log_mean, required, sampled
+from physdl.estimators._start import Start, started, swept
+from physdl.estimators.auto import Auto
+from physdl.hamiltonian import Hamiltonian
+from physdl.hamiltonian.factors import require_finite
+from physdl.numerics import logsumexp
+from physdl.pytree import module, static
+from physdl.sampling import Kernel
+from physdl.sampling import _random as random
+from physdl.sampling._resampling import log_weights
+from physdl.spaces import Finite
+
+__all__ = ["Widom", "Zwanzig"]
+
+FEWEST = 16
+MOST_R_HAT = 1.1
+
+
+@module
+class Zwanzig:
+    """log Z by perturbation of a reference, in one step.
+
+    Attributes:
+      n_samples: independent configurations of the reference.
+      kernel: what moves them towards equilibrium where a reference is given.
+      reference: the Hamiltonian they are drawn from; ``None`` is zero, or normal distributions on
+        the line.
+      reference_log_z: log Z of the reference; ``None`` computes it exactly.
+
+    ``info``: ``"effective_sample_size"``, ``"log_weight_variance"``. The status is ``FEW`` where
+    the samples are worth fewer than 20 of equal weight.
+
+    Raises:
+      SettingError: fewer than two samples, or no key.
+      StructureError: the reference has other sites than h.
+
+    >>> from physdl import lattices, models, reference
+    >>> h = models.ising(lattices.square(4, 4), 0.1)
+    >>> out = Zwanzig()(h, key=jax.random.key(0))
+    >>> bool(abs(out.log_z - reference.kaufman_log_z(4, 4, 0.1)) < 4 * out.stderr)
+    True
+    """
+
+    n_samples: int = static(default=4096)
+    kernel: Kernel | None = None
+    reference: Hamiltonian | None = None
+    reference_log_z: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        at_least("perturbation", n_samples=(self.n_samples, 2))
+
+    def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
+        """The estimate, with the reweighted samples as its ensemble."""
+        known = jax.lax.stop_gradient(h)
+        start_key, key = random.split(required(key))
+        start = started(known, self.kernel, self.reference, self.reference_log_z, key=start_key)
+        x, log_w = _weighed(start, key, self.n_samples)
+        mean, stderr, effective = log_mean(log_w)
+        return sampled(
+            h,
+            Ensemble(x[:, None], log_w[:, None], start.log_z + mean + stderr**2 / 2, h=known),
+            stderr,
+            method=f"perturbation, {self.n_samples} samples",
+            status=jnp.where(effective < RELIABLE, Status.FEW, Status.OK),
+            info={
+                "effective_sample_size": effective,
+                "log_weight_variance": jnp.var(log_w, where=jnp.isfinite(log_w)),
+            },
+        )
+
+    def larger(self) -> "Zwanzig":
+        """Four times the samples."""
+        return dataclasses.replace(self, n_samples=4 * self.n_samples)
+
+
+def _weighed(start: Start, key: Key[Array, ""], n: int) -> tuple[Array, Array]:
+    x = start.draw(n, key=key)
+    return x, jax.jit(_log_weights)(start, x)
+
+
+def _log_weights(start: Start, x: Array) -> Array:
+    return jax.vmap(lambda x: log_weights(start.path.slope(x), jnp.ones((), x.dtype)))(x)
+
+
+@module
+class Widom:
+    """log Z by inserting one site into the system of all others.
+
+    Attributes:
+      site: the site.
+      smaller: the estimator for the system without it.
+      empty: which state, by its number, counts as empty.
+      n_chains: independent chains of the smaller system.
+      n_sweeps: sweeps of each that are recorded.
+      n_warmup: sweeps before that.
+      kernel: a kernel that moves one configuration of the smaller system; ``HeatBath`` by default.
+
+    The ensemble has every configuration of the smaller system with every state of the site.
+    ``info``: ``"log_ratio"``, log Z - log Z_0; ``"smaller"``, log Z_0; ``"r_hat"`` of the chains.
+    The status is that of the smaller system, and ``UNCONVERGED`` where chains disagree.
+
+    Raises:
+      SettingError: no such site or state, a setting out of its range, or no key.
+      SpaceError: the space is not finite.
+
+    >>> from physdl import lattices, models, reference
+    >>> h = models.ising(lattices.square(4, 4), 0.4)
+    >>> out = Widom(site=5)(h, key=jax.random.key(0))
+    >>> bool(abs(out.log_z - reference.kaufman_log_z(4, 4, 0.4)) < 4 * out.stderr)
+    True
+    """
+
+    site: int = static()
+    smaller: Estimator = dataclasses.field(default_factory=Auto)
+    empty: int = static(default=0)
+    n_chains: int = static(default=64)
+    n_sweeps: int = static(default=200)
+    n_warmup: int = static(default=100)
+    kernel: Kernel | None = None
+
+    def __post_init__(self) -> None:
+        at_least(
+            "an insertion",
+            site=(self.site, 0),
+            empty=(self.empty, 0),
+            n_chains=(self.n_chains, 2),
+            n_sweeps=(self.n_sweeps, FEWEST),
+            n_warmup=(self.n_warmup, 0),
+        )
+
+    def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
+        """The estimate; its error has that of the smaller system in it."""
+        known = jax.lax.stop_gradient(h)
+        smaller_key, start_key, key = random.split(required(key), 3)
+        states = self._states(known)
+        rest = known.condition({self.site: states[self.empty]})
+        below = self.smaller(rest, key=smaller_key)
+        start = started(rest, self.kernel, None, None, key=start_key)
+        x, log_w = _inserted(self, known, start, states, key)
+        ratio = logsumexp(log_w) - math.log(log_w[0].size)
+        series = jnp.exp(logsumexp(log_w, axis=0) - ratio)
+        r_hat = statistics.r_hat(series)
+        stuck = ~(r_hat < MOST_R_HAT) & (jnp.ptp(series) > 0)
+        status = jnp.where(stuck, jnp.int32(Status.UNCONVERGED), below.status)
+        n_draws = self.n_sweeps
+        return sampled(
+            h,
+            Ensemble(
+                x.reshape(-1, n_draws, *h.state_shape),
+                log_w.reshape(-1, n_draws),
+                below.log_z + ratio,
+                h=known,
+            ),
+            jnp.sqrt(below.stderr**2 + jnp.nan_to_num(statistics.mean(series).stderr) ** 2),
+            method=f"insertion of site {self.site}; without it: {below.method}",
+            status=status,
+            info={"log_ratio": ratio, "smaller": below.log_z, "r_hat": r_hat},
+        )
+
+    def larger(self) -> "Widom":
+        """Twice the sweeps."""
+        return dataclasses.replace(self, n_sweeps=2 * self.n_sweeps)
+
+    def _states(self, h: Hamiltonian) -> Float[Array, " q *event"]:
+        space = require_finite(h.space, "an insertion").at(min(self.site, h.n_sites - 1))
+        assert isinstance(space, Finite)
+        if self.site >= h.n_sites or self.empty >= space.n_states:
+            raise SettingError(
+                f"there are {h.n_sites} sites of {space.n_states} states, got site={self.site} and "
+                f"empty={self.empty}."
+            )
+        return jnp.asarray(space.array, h.dtype).reshape(-1, *h.space.event_shape)
+
+
+@jax.jit
+def _inserted(
+    settings: Widom,
+    h: Hamiltonian,
+    start: Start,
+    states: Float[Array, " q *event"],
+    key: Key[Array, ""],
+) -> tuple[Array, Float[Array, "q n_chains n_draws"]]:
+    """Configurations of h for every state of the site, and the logarithms of their weights."""
+    draw_key, warm_key, key = random.split(key, 3)
+    rest = start.path.h
+    x = start.draw(settings.n_chains, key=draw_key)
+    x = swept(start.kernel, rest, x, settings.n_warmup, key=warm_key)
+
+    def draw(x: Array, key: Key[Array, ""]) -> tuple[Array, tuple[Array, Array]]:
+        x = swept(start.kernel, rest, x, 1, key=key)
+        return x, jax.vmap(tried)(x)
+
+    def tried(x: Array) -> tuple[Array, Array]:
+        known = x.reshape(-1, *h.space.event_shape)
+
+        def full(s: Array) -> Array:
+            return jnp.insert(known, settings.site, s, axis=0).reshape(h.state_shape)
+
+        filled = jax.vmap(full)(states)
+        return filled, rest(x) - jax.vmap(h)(filled)
+
+    _, (filled, log_w) = jax.lax.scan(draw, x, random.split(key, settings.n_sweeps))
+    return jnp.moveaxis(filled, (0, 1, 2), (2, 1, 0)), jnp.moveaxis(log_w, (0, 1, 2), (2, 1, 0))
