@@ -113,8 +113,8 @@ class Ensemble:
                 f"{h.space!r} of shape {h.shape}."
             )
         x, weights, own = jax.lax.stop_gradient((self.states, self.log_weights, self.h))
-        energies = jax.vmap(jax.vmap(h))(x)
-        return weights + jax.vmap(jax.vmap(own))(x) - energies
+        change = jax.vmap(jax.vmap(own))(x) - jax.vmap(jax.vmap(h))(x)
+        return jnp.where(jnp.isneginf(weights), -jnp.inf, weights + change)
 
     def log_z_of(self, h: Hamiltonian) -> Float[Array, ""]:
         """log Z of another Hamiltonian on the same sites, from the weights it gives these states.

@@ -7,8 +7,8 @@ README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
 def test_examples_run(capsys):
-    counted, sampled = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    for example, printed in ((counted, "log Z = "), (sampled, "R-hat")):
+    examples = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    for example, printed in zip(examples, ("log Z = ", "R-hat", "bounds: "), strict=True):
         exec(compile(example, str(README), "exec"), {})
         assert printed in capsys.readouterr().out
 

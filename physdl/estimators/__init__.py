@@ -15,13 +15,13 @@ from physdl.estimators.enumeration import Enumeration as Enumeration
 from physdl.estimators.gaussian import Gaussian as Gaussian
 from physdl.estimators.histogram_reweighting import HistogramReweighting as HistogramReweighting
 from physdl.estimators.marginals import site_marginals as site_marginals
-from physdl.estimators.mbar import MBAR as MBAR
 from physdl.estimators.multicanonical import Multicanonical as Multicanonical
 from physdl.estimators.multistate import MultiState as MultiState
 from physdl.estimators.multistate import bar as bar
 from physdl.estimators.multistate import mbar as mbar
 from physdl.estimators.multistate import mbar_of_energies as mbar_of_energies
 from physdl.estimators.multistate import wham as wham
+from physdl.estimators.parallel_tempering import MBAR as MBAR
 from physdl.estimators.perturbation import Widom as Widom
 from physdl.estimators.perturbation import Zwanzig as Zwanzig
 from physdl.estimators.planar import Planar as Planar

@@ -24,7 +24,7 @@ from physdl.estimators._sampled import RELIABLE, sampled
 from physdl.estimators.multistate import MultiState
 from physdl.hamiltonian import Hamiltonian
 
-__all__ = ["centred", "ladder_estimate", "possible"]
+__all__ = ["centred", "ladder_estimate"]
 
 LEAST_OVERLAP = 0.03
 MOST_R_HAT = 1.1
@@ -37,17 +37,6 @@ def centred(slopes: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array
     n = jnp.maximum(jnp.sum(finite), 1).astype(slopes.dtype)
     centre = jnp.sum(jnp.where(finite, slopes, 0)) / n
     return slopes - centre, centre
-
-
-def possible(
-    states: Float[Array, "K n_chains n_draws *state"], slopes: Float[Array, "K n_chains n_draws"]
-) -> Float[Array, "chains n_draws *state"]:
-    """The configurations of all rungs as chains, forbidden ones replaced by one that is allowed."""
-    flat = states.reshape(-1, *states.shape[3:])
-    allowed = flat[jnp.argmin(slopes.reshape(-1))]
-    forbidden = jnp.isposinf(slopes).reshape(-1, *(1 for _ in states.shape[3:]))
-    kept = jnp.where(forbidden, allowed[None], flat)
-    return kept.reshape(-1, *states.shape[2:])
 
 
 def _health(

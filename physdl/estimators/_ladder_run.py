@@ -17,7 +17,6 @@ from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
@@ -26,9 +25,10 @@ from physdl.estimators._sampled import at_least
 from physdl.estimators._schedule import scheduled
 from physdl.estimators._start import Start
 from physdl.hamiltonian import Hamiltonian
-from physdl.pytree import is_traced, module
+from physdl.pytree import module
 from physdl.sampling import _random as random
 from physdl.sampling._kernel import Info
+from physdl.sampling._path import places_of
 from physdl.sampling.tempering import ParallelTempering, Replicas
 
 __all__ = ["check_settings", "ladder_run", "rungs"]
@@ -134,28 +134,12 @@ def _refreshed(
 def rungs(
     start: Start, n_states: int, betas: ArrayLike | None, *, key: Key[Array, ""]
 ) -> Float[Array, " K"]:
-    """The ladder that was given, else one of constant thermodynamic length between neighbours.
-
-    Where no such length was found, as for hard constraints that free sites never meet, rungs are at
-    equal distances.
-    """
+    """The ladder that was given, else one of constant thermodynamic length between neighbours."""
     dtype = start.path.h.dtype
     if betas is not None:
         return jnp.asarray(betas, dtype)
-    even = jnp.linspace(0, 1, n_states, dtype=dtype)
-    places = scheduled(start, key=key).at(even)
-    return jnp.where(jnp.all(jnp.diff(places) > 0), places, even)
-
-
-def _check_rungs(betas: ArrayLike | None) -> None:
-    """Raise ``SettingError`` for places that do not increase from 0 to 1."""
-    if betas is None or is_traced(betas):
-        return
-    places = np.asarray(betas, float)
-    if places.ndim != 1 or places.size < 2:
-        raise SettingError(f"a ladder has two rungs or more, got betas of shape {places.shape}.")
-    if not (places[0] == 0 and np.all(np.diff(places) > 0) and abs(places[-1] - 1) < 1e-6):
-        raise SettingError(f"the rungs of a path increase from 0 to 1, got {places.tolist()}.")
+    places: Array = scheduled(start, key=key).at(jnp.linspace(0, 1, n_states, dtype=dtype))
+    return places
 
 
 def check_settings(
@@ -174,4 +158,5 @@ def check_settings(
         raise SettingError(
             f"a ladder takes n_sweeps of {FEWEST} times thin or more, got {n_sweeps} and {thin}."
         )
-    _check_rungs(betas)
+    if betas is not None:
+        places_of(betas)

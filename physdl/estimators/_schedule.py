@@ -61,20 +61,28 @@ class Schedule:
 
 @jax.jit
 def scheduled(start: Start, *, key: Key[Array, ""]) -> Schedule:
-    """The schedule of a path, explored by a small annealed population."""
+    """The schedule of a path, explored by a small annealed population.
+
+    Where no configuration of it is allowed, as under hard constraints that free sites never meet,
+    nothing is known and the places are equally spaced.
+    """
     draw_key, key = random.split(key)
     h = start.path.h
-    _, info = population_annealing(
+    ensemble, info = population_annealing(
         h,
         key=key,
         n_population=N_EXPLORERS,
         kernel=start.kernel,
         n_sweeps=N_SWEEPS,
         reference=start.path.reference,
+        reference_log_z=start.log_z,
         states=start.draw(N_EXPLORERS, key=draw_key),
         target=TARGET,
         max_steps=MOST,
     )
     betas = info["betas"]
     places = jnp.where(jnp.isnan(betas), 1, betas)
-    return Schedule(places, (info["n_temperatures"] - 1).astype(h.dtype))
+    n_strides = (info["n_temperatures"] - 1).astype(h.dtype)
+    alive = jnp.isfinite(ensemble.log_z)
+    straight = jnp.ones_like(places).at[0].set(0)
+    return Schedule(jnp.where(alive, places, straight), jnp.where(alive, n_strides, 1))

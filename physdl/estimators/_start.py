@@ -153,11 +153,10 @@ def _tuned(h: Hamiltonian, key: Key[Array, ""]) -> Kernel:
 
 
 def _can_be_drawn(h: Hamiltonian) -> bool:
-    plan = plan_of(h)
     squares = any(isinstance(t, Dense) and t.blocks is None for t in h.terms.values())
+    plan = plan_of(h, together=not squares)
     for k, groups in enumerate(plan.monomials):
-        site = int(plan.order[plan.bounds[k]])
-        kind = h.space.at(site)
+        kind = h.space.at(int(plan.order[plan.bounds[k]]))
         power = max((len(group.pattern) for group in groups), default=0)
         if isinstance(kind, Line) and power > 2:
             return False

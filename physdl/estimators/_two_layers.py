@@ -38,7 +38,8 @@ from physdl.spaces import Finite, Product, Space, product
 __all__ = ["Layer", "TwoLayers", "two_layers"]
 
 Block: TypeAlias = tuple[int, int]
-State: TypeAlias = tuple[Float[Array, "c n"], Float[Array, "c m"], Float[Array, "c m"] | None]
+Parts: TypeAlias = tuple[Float[Array, " n"], ...]  # the components of the states of a layer
+State: TypeAlias = tuple[Parts, Parts, Parts | None]
 
 MOST_STATES = 64
 
@@ -48,16 +49,16 @@ class Layer:
     """The sites of one layer, and the energies of their states at both ends of a path.
 
     Attributes:
-      start: one-site energies at b = 0, [q, n]; ``+inf`` where the reference forbids.
-      end: the same at b = 1.
+      ends: one-site energies at b = 0 and at b = 1, [2, q, n]; ``+inf`` where these forbid.
       block: the first site and the number of sites.
       space: what the sites are.
+      hard: whether a state may be forbidden or missing.
     """
 
-    start: Float[Array, "q n"]
-    end: Float[Array, "q n"]
+    ends: Float[Array, "2 q n"]
     block: Block = static()
     space: Finite | Product = static()
+    hard: bool = static()
 
     def points(self, dtype: jnp.dtype) -> NDArray[Any]:
         """The states, [c, q, n], or [c, q, 1] where all sites are alike; 0 where there is none."""
@@ -71,47 +72,54 @@ class Layer:
 
     def at(self, b: Float[Array, ""], *, with_all: Bool[Array, ""] | bool) -> Float[Array, "q n"]:
         """The one-site energies at b, those that only the end forbids finite ``with_all``."""
-        ends = jnp.isposinf(self.end) & ~jnp.asarray(with_all)
-        forbidden = jnp.isposinf(self.start) | ends | self.missing
-        start, end = (jnp.where(jnp.isposinf(e), 0, e) for e in (self.start, self.end))
-        return jnp.where(forbidden, jnp.inf, (1 - b) * start + b * end)
+        weights = jnp.stack([1 - b, b])  # a product: its result is kept, not fused anew per walker
+        own = (weights @ _finite(self.ends).reshape(2, -1)).reshape(self.ends.shape[1:])
+        if not self.hard:
+            return own
+        start, end = jnp.isposinf(self.ends)
+        return jnp.where(start | (end & ~jnp.asarray(with_all)) | self.missing, jnp.inf, own)
 
-    def energies(self, own: Float[Array, "q n"], fields: Float[Array, "c n"]) -> list[Array]:
+    def energies(self, own: Float[Array, "q n"], fields: Parts) -> list[Array]:
         """The energy of every state in fields, [n] each."""
-        points = self.points(fields.dtype)
-        return [
-            functools.reduce(operator.add, map(operator.mul, points[:, k], fields), own[k])
-            for k in range(len(own))
-        ]
+        return [_linear(p, fields, e) for p, e in zip(self._states(own.dtype), own, strict=True)]
 
-    def log_sum(self, own: Float[Array, "q n"], fields: Float[Array, "c n"]) -> Float[Array, " n"]:
-        """log sum_s exp(-E(s)) of every site."""
+    def gap(self, own: Float[Array, "q n"], fields: Parts) -> Float[Array, " n"]:
+        """Of two states, the energy of the second minus that of the first."""
+        first, second = self._states(own.dtype)
+        return _linear(second - first, fields, own[1] - own[0])
+
+    def _states(self, dtype: jnp.dtype) -> NDArray[Any]:
+        return self.points(dtype).swapaxes(0, 1)
+
+    def sums(self, own: Float[Array, "q n"], fields: Parts) -> tuple[Array, Array]:
+        """The least energy of every site, and sum_s exp(least - E(s))."""
         energies = self.energies(own, fields)
-        least = functools.reduce(jnp.minimum, energies)
-        least = jnp.where(jnp.isposinf(least), 0, least)
-        return jnp.log(sum(jnp.exp(least - e) for e in energies)) - least
+        if len(energies) == 2 and not self.hard:
+            gap = self.gap(own, fields)
+            return energies[0] + jnp.minimum(gap, 0), 1 + jnp.exp(-jnp.abs(gap))
+        least = _finite(functools.reduce(jnp.minimum, energies))
+        weights = (jnp.exp(least - energy) for energy in energies)
+        return least, functools.reduce(operator.add, weights)
 
-    def draw(
-        self, own: Float[Array, "q n"], fields: Float[Array, "c n"], *, key: Key[Array, ""]
-    ) -> Float[Array, "c n"]:
+    def draw(self, own: Float[Array, "q n"], fields: Parts, *, key: Key[Array, ""]) -> Parts:
         """A state of every site, with probability proportional to exp(-E)."""
-        energies, points = self.energies(own, fields), self.points(fields.dtype)
-        if len(energies) == 2:
-            second = random.bernoulli(key, random.logistic(energies[0] - energies[1]))
-            return jnp.where(second[None], points[:, 1], points[:, 0])
+        points = self.points(own.dtype)
+        if len(own) == 2:
+            second = random.bernoulli(key, random.logistic(-self.gap(own, fields)))
+            return tuple(jnp.where(second, p[1], p[0]) for p in points)
+        energies = self.energies(own, fields)
         label = random.categorical(key, -jnp.stack(energies, axis=-1))
-        chosen = jnp.broadcast_to(points[:, 0], fields.shape)
+        chosen = [jnp.broadcast_to(p[0], label.shape) for p in points]
         for k in range(1, len(energies)):
-            chosen = jnp.where((label == k)[None], points[:, k], chosen)
-        return chosen
+            chosen = [jnp.where(label == k, p[k], s) for p, s in zip(points, chosen, strict=True)]
+        return tuple(chosen)
 
-    def energy(self, own: Float[Array, "q n"], s: Float[Array, "c n"]) -> Float[Array, " n"]:
+    def energy(self, own: Float[Array, "q n"], s: Parts) -> Float[Array, " n"]:
         """The one-site energy of every given state."""
-        points, missing = self.points(s.dtype), self.missing
-        total = jnp.zeros_like(own[0])
-        for k in range(len(own)):
+        points, total = self.points(own.dtype), own[0]
+        for k in range(1, len(own)):
             here = functools.reduce(operator.and_, map(operator.eq, s, points[:, k]))
-            total = jnp.where(here & ~missing[k], own[k], total)
+            total = jnp.where(here & ~self.missing[k], own[k], total)
         return total
 
 
@@ -139,21 +147,22 @@ class TwoLayers:
         """The kept layer and its fields on the summed one."""
         first, n = self.kept.block
         c = self.kept.space.n_components
-        return self._carried(x.reshape(-1, c)[first : first + n].T)
+        v = x.reshape(-1, c)[first : first + n]
+        return self._carried(tuple(v[:, a] for a in range(c)))
 
     def log_factor(
         self, state: State, b: Float[Array, ""], to: Float[Array, ""]
     ) -> Float[Array, ""]:
         """log f_to - log f_b of the kept layer; ``-inf`` where the path forbids it."""
-        v, _, _ = state
         before, after = self.kept.at(b, with_all=b == 0), self.kept.at(to, with_all=False)
-        finite = jnp.where(jnp.isposinf(before), 0, before)
-        change = jnp.sum(self.kept.energy(after - finite, v))
+        change = self.kept.energy(after - _finite(before), state[0])
         before, after = self.summed.at(b, with_all=b == 0), self.summed.at(to, with_all=False)
-        old = self.summed.log_sum(before, self._fields(state, b))
-        new = self.summed.log_sum(after, self._fields(state, to))
-        gain = jnp.where(jnp.isneginf(new), -jnp.inf, new - old)
-        return jnp.sum(gain) - change
+        old, old_sum = self.summed.sums(before, self._fields(state, b))
+        new, new_sum = self.summed.sums(after, self._fields(state, to))
+        gain = old - new + jnp.log(new_sum / old_sum)
+        if self.summed.hard:
+            gain = jnp.where(new_sum == 0, -jnp.inf, gain)
+        return jnp.sum(gain) - jnp.sum(change)
 
     def move(self, state: State, b: Float[Array, ""], *, key: Key[Array, ""]) -> State:
         """Sweeps under H_b: the summed layer given the kept one, and the reverse."""
@@ -169,29 +178,32 @@ class TwoLayers:
         """The kept layer with a draw of the other."""
         h = self._drawn(state, b, key)
         layers = (state[0], h) if self.kept.block < self.summed.block else (h, state[0])
-        return jnp.concatenate(layers, axis=1).T.reshape(self.shape)
+        parts = [jnp.concatenate(both) for both in zip(*layers, strict=True)]
+        return jnp.stack(parts, axis=-1).reshape(self.shape)
 
     def _swept(self, state: State, b: Float[Array, ""], key: Key[Array, ""]) -> State:
         other_key, own_key = random.split(key)
         h = self._drawn(state, b, other_key)
         if self.start is None:
-            fields = b * _product(h, self.end.T)
+            fields = tuple(b * f for f in _product(h, self.end.T))
         else:
             fields = _product(h, ((1 - b) * self.start + b * self.end).T)
         own = self.kept.at(b, with_all=False)
         return self._carried(self.kept.draw(own, fields, key=own_key))
 
-    def _drawn(self, state: State, b: Float[Array, ""], key: Key[Array, ""]) -> Array:
+    def _drawn(self, state: State, b: Float[Array, ""], key: Key[Array, ""]) -> Parts:
         own = self.summed.at(b, with_all=False)
         return self.summed.draw(own, self._fields(state, b), key=key)
 
-    def _carried(self, v: Float[Array, "c n"]) -> State:
+    def _carried(self, v: Parts) -> State:
         first = None if self.start is None else _product(v, self.start)
         return v, _product(v, self.end), first
 
-    def _fields(self, state: State, b: Float[Array, ""]) -> Float[Array, "c m"]:
+    def _fields(self, state: State, b: Float[Array, ""]) -> Parts:
         _, end, start = state
-        return b * end if start is None else (1 - b) * start + b * end
+        if start is None:
+            return tuple(b * f for f in end)
+        return tuple((1 - b) * f0 + b * f for f0, f in zip(start, end, strict=True))
 
 
 def two_layers(start: Start, n_sweeps: int) -> TwoLayers | None:
@@ -241,9 +253,9 @@ def _layout(structure: Any, shapes: tuple[tuple[str, tuple[int, int]], ...]) -> 
         found.add((first, second))
     if not found:
         return ()
-    (first, n_first), (second, n_second) = layout = found.pop()
-    whole = first == 0 and second == n_first and second + n_second == h.n_sites
-    return layout if whole and not found and min(n_first, n_second) > 0 else None
+    first, second = layout = found.pop()
+    whole = first[0] == 0 and second[0] == first[1] and sum(second) == h.n_sites
+    return layout if whole and not found and min(first[1], second[1]) > 0 else None
 
 
 def _of_one_site(term: Term, h: Hamiltonian) -> bool:
@@ -259,17 +271,20 @@ def _of_one_site(term: Term, h: Hamiltonian) -> bool:
 @functools.partial(jax.jit, static_argnames=("kept", "summed", "n_sweeps"))
 def _built(path: Path, kept: Block, summed: Block, n_sweeps: int) -> TwoLayers:
     h, h0 = path.h, path.reference
-    ends = (_one_site(h), jnp.zeros(()) if h0 is None else _one_site(h0))
-    end, start = (jnp.broadcast_to(e.astype(h.dtype), ends[0].shape) for e in ends)
+    end = _one_site(h)
+    ends = jnp.stack([jnp.zeros_like(end) if h0 is None else _one_site(h0), end])
+    tables = [isinstance(t, Potential) for g in (h, h0) if g is not None for t in g.terms.values()]
     layers = []
     for block in (kept, summed):
-        space, sites = _part(h.space, block), slice(block[0], sum(block))
-        q = space.padded(block[1]).shape[1]
-        layers.append(Layer(start[:q, sites], end[:q, sites], block=block, space=space))
+        space = _part(h.space, block)
+        points = space.padded(block[1])
+        own = ends[:, : points.shape[1], block[0] : sum(block)]
+        layers.append(Layer(own, block, space, any(tables) or bool(np.isinf(points).any())))
     coupling = _coupling(h, kept)
     assert coupling is not None
     first = None if h0 is None else _coupling(h0, kept)
-    return TwoLayers(*layers, first, coupling, shape=h.state_shape, n_sweeps=n_sweeps)
+    walking, other = layers
+    return TwoLayers(walking, other, first, coupling, shape=h.state_shape, n_sweeps=n_sweeps)
 
 
 def _part(space: Space, block: Block) -> Finite | Product:
@@ -312,5 +327,15 @@ def _one_site(h: Hamiltonian) -> Float[Array, "q n_sites"]:
     return total.T
 
 
-def _product(s: Float[Array, "c n"], coupling: Float[Array, "n m"]) -> Float[Array, "c m"]:
-    return jnp.stack([component @ coupling for component in s])
+def _linear(s: NDArray[Any], fields: Parts, constant: Array) -> Array:
+    """The constant plus s . fields, s [c, n]; components that are zero leave no work behind."""
+    terms = [p * f for p, f in zip(s, fields, strict=True) if np.any(p)]
+    return functools.reduce(operator.add, terms, constant)
+
+
+def _finite(energies: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.where(jnp.isposinf(energies), 0, energies)
+
+
+def _product(s: Parts, coupling: Float[Array, "n m"]) -> Parts:
+    return tuple(component @ coupling for component in s)

@@ -79,11 +79,12 @@ class _Energy:
         rest: dict[str, Term] = {name: t for name, t in h.terms.items() if not isinstance(t, Dense)}
         short = Hamiltonian(rest, space=h.space, shape=h.shape)
         plan = plan_of(short, together=False)
+        terms = jax.tree.map(lambda leaf: leaf.astype(h.dtype), _as_sites(short))
         if not dense:
-            return cls(short, _as_sites(short), plan, None, None)
+            return cls(short, terms, plan, None, None)
         coupling = functools.reduce(operator.add, (_matrix(t, h.n_sites) for t in dense))
         diagonal = jnp.diagonal(coupling)
-        return cls(short, _as_sites(short), plan, coupling - jnp.diag(diagonal), diagonal)
+        return cls(short, terms, plan, coupling - jnp.diag(diagonal), diagonal)
 
     def field(self, v: Float[Array, "n c W"]) -> Float[Array, "n c W"] | None:
         """What the dense terms exert on every component."""

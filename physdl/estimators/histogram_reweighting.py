@@ -26,11 +26,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from physdl.ensemble import Ensemble
-from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Status
-from physdl.estimators._ladder_estimate import centred, ladder_estimate, possible
+from physdl.estimators._ladder_estimate import centred, ladder_estimate
 from physdl.estimators._ladder_run import check_settings, ladder_run, rungs
-from physdl.estimators._sampled import at_least
+from physdl.estimators._sampled import at_least, required
 from physdl.estimators._start import started
 from physdl.estimators.multistate import MultiState, wham
 from physdl.hamiltonian import Hamiltonian
@@ -98,15 +97,16 @@ class HistogramReweighting:
         )
 
     def larger(self) -> "HistogramReweighting":
-        """The same with twice the sweeps."""
-        return dataclasses.replace(self, n_sweeps=2 * self.n_sweeps)
+        """Twice the rungs, bins and sweeps."""
+        n_states = self.n_states if self.betas is not None else 2 * self.n_states
+        return dataclasses.replace(
+            self, n_states=n_states, n_bins=2 * self.n_bins, n_sweeps=2 * self.n_sweeps
+        )
 
     def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
         """Estimate log Z of h."""
-        if key is None:
-            raise SettingError("this estimator draws random numbers: give key=jax.random.key(0).")
         known = jax.lax.stop_gradient(h)
-        start_key, place_key, run_key = random.split(key, 3)
+        start_key, place_key, run_key = random.split(required(key), 3)
         start = started(known, self.kernel, self.reference, self.reference_log_z, key=start_key)
         betas = rungs(start, self.n_states, self.betas, key=place_key)
         slopes, states = ladder_run(
@@ -124,9 +124,10 @@ class HistogramReweighting:
         off = _reweighted(found, betas, data.reshape(-1)) - found.log_z[-1]
         density = found.log_weights(jnp.zeros_like(end)) + start.log_z
         weights = weights.reshape(k * n_chains, n_draws)
+        chains = states.reshape(k * n_chains, n_draws, *h.state_shape)
         estimate: Estimate = ladder_estimate(
             h,
-            Ensemble(possible(states, slopes), weights, log_z[-1], h=known),
+            Ensemble(chains, weights, log_z[-1], h=known),
             found,
             slopes,
             found.influence()[bins].reshape(slopes.shape),

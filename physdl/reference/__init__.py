@@ -10,6 +10,7 @@ are static integers.
 | ``square_ising`` | Onsager's free energy, energy and specific heat; Yang's magnetisation |
 | ``planar_ising`` | triangular and honeycomb lattices |
 | ``kaufman`` | the finite torus |
+| ``density_of_states`` | the exact number of states at every energy of the torus |
 | ``chains`` | rings and chains of Ising, Potts, XY and Heisenberg spins, any transfer matrix |
 | ``mean_field`` | Curie-Weiss model and Bethe lattice |
 | ``potts`` | critical points, energies and latent heats of the Potts model |
@@ -24,6 +25,7 @@ from physdl.reference.chains import (
     ring_log_z_of,
     xy_ring_log_z,
 )
+from physdl.reference.density_of_states import ising_density_of_states
 from physdl.reference.kaufman import (
     kaufman_energy,
     kaufman_log_z,
@@ -68,6 +70,7 @@ from physdl.reference.square_ising import (
 )
 
 __all__ = [
+    "ising_density_of_states",
     "Phi4LogZ",
     "bethe_critical_coupling",
     "bethe_log_z",

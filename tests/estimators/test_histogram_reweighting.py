@@ -9,7 +9,7 @@ from physdl import lattices, models, spaces
 from physdl.errors import SettingError
 from physdl.estimators import Auto, Status
 from physdl.estimators.histogram_reweighting import HistogramReweighting, _bins
-from physdl.estimators.mbar import MBAR
+from physdl.estimators.parallel_tempering import MBAR
 from physdl.hamiltonian import Hamiltonian, Potential, Sites
 
 pytestmark = pytest.mark.slow
@@ -63,8 +63,8 @@ def test_bins_of_equal_width(n_bins):
     whole = MBAR(**SETTINGS)(CONTINUOUS, key=key)
     assert binned.status == Status.OK
     off = whole.log_z - binned.log_z
-    np.testing.assert_allclose(binned.info["binning"], off, rtol=0.2, atol=1e-6)
     assert abs(off) < 0.1 * binned.stderr
+    assert abs(binned.info["binning"]) < 0.1 * binned.stderr
     assert abs(binned.log_z - Auto()(CONTINUOUS).log_z) < 4 * binned.stderr
 
 

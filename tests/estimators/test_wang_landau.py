@@ -91,6 +91,7 @@ def test_density_of_states_of_the_ising_model_16_by_16():
     check_density(16, WangLandau(n_learn=2000, n_sweeps=8000), seed=0)
 
 
+@pytest.mark.slow
 def test_density_of_states_below_and_above_the_middle():
     # Negative b reach the antiferromagnetic states: the whole spectrum, symmetric.
     h = models.ising(lattices.square(4, 4), 0.5)
@@ -100,6 +101,7 @@ def test_density_of_states_below_and_above_the_middle():
     assert len(z) == 15 and np.max(np.abs(z)) < 5
 
 
+@pytest.mark.slow
 def test_density_of_states_of_the_potts_model_against_enumeration():
     labels = np.array(list(itertools.product(range(3), repeat=9))).reshape(-1, 3, 3)
     satisfied = sum((labels == np.roll(labels, -1, axis=a)).sum((1, 2)) for a in (1, 2))
@@ -138,7 +140,11 @@ def test_a_walk_with_fixed_weights_visits_bins_as_often_as_their_weights_say():
 
 @pytest.mark.parametrize(
     "make",
-    [random_field_chain, three_body_tables, boltzmann_machine],
+    [
+        random_field_chain,
+        pytest.param(three_body_tables, marks=pytest.mark.slow),
+        pytest.param(boltzmann_machine, marks=pytest.mark.slow),
+    ],
     ids=["gaussian couplings", "tables", "dense blocks"],
 )
 def test_log_z_of_any_terms(make):
@@ -148,6 +154,7 @@ def test_log_z_of_any_terms(make):
     assert abs(float(estimate.log_z - Auto()(h).log_z)) < 4 * float(estimate.stderr) < 0.8
 
 
+@pytest.mark.slow
 def test_log_z_of_all_pairs():
     h = glass()
     method = WangLandau(n_walkers=32, n_learn=200, n_sweeps=800, n_kept=20, kernel=HeatBath())
@@ -155,6 +162,7 @@ def test_log_z_of_all_pairs():
     assert abs(float(estimate.log_z - Auto()(h).log_z)) < 4 * float(estimate.stderr) < 0.8
 
 
+@pytest.mark.slow
 def test_log_z_on_circles():
     h = models.xy(lattices.chain(6), 1.5)
     estimate = SMALL(h, key=jax.random.key(5))

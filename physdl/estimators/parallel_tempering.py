@@ -28,10 +28,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Key
 
 from physdl.ensemble import Ensemble
-from physdl.errors import SettingError
 from physdl.estimators._base import Estimate
-from physdl.estimators._ladder_estimate import centred, ladder_estimate, possible
+from physdl.estimators._ladder_estimate import centred, ladder_estimate
 from physdl.estimators._ladder_run import check_settings, ladder_run, rungs
+from physdl.estimators._sampled import required
 from physdl.estimators._start import started
 from physdl.estimators.multistate import mbar
 from physdl.hamiltonian import Hamiltonian
@@ -94,15 +94,14 @@ class MBAR:
         )
 
     def larger(self) -> "MBAR":
-        """The same with twice the sweeps."""
-        return dataclasses.replace(self, n_sweeps=2 * self.n_sweeps)
+        """Twice the rungs and sweeps."""
+        n_states = self.n_states if self.betas is not None else 2 * self.n_states
+        return dataclasses.replace(self, n_states=n_states, n_sweeps=2 * self.n_sweeps)
 
     def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
         """Estimate log Z of h."""
-        if key is None:
-            raise SettingError("this estimator draws random numbers: give key=jax.random.key(0).")
         known = jax.lax.stop_gradient(h)
-        start_key, place_key, run_key = random.split(key, 3)
+        start_key, place_key, run_key = random.split(required(key), 3)
         start = started(known, self.kernel, self.reference, self.reference_log_z, key=start_key)
         betas = rungs(start, self.n_states, self.betas, key=place_key)
         slopes, states = ladder_run(
@@ -114,9 +113,10 @@ class MBAR:
         found = mbar(betas[:, None], data.reshape(-1, 1), drawn)
         log_z = start.log_z + found.log_z - betas * centre
         weights = found.log_weights(betas[-1:]).reshape(k * n_chains, n_draws)
+        chains = states.reshape(k * n_chains, n_draws, *h.state_shape)
         estimate: Estimate = ladder_estimate(
             h,
-            Ensemble(possible(states, slopes), weights, log_z[-1], h=known),
+            Ensemble(chains, weights, log_z[-1], h=known),
             found,
             slopes,
             found.influence().reshape(slopes.shape),
