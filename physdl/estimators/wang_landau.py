@@ -9,8 +9,9 @@ since halving it at flat histograms leaves an error that saturates. Sources: F. 
 Landau, Phys. Rev. Lett. 86, 2050 (2001); the 1/t rule: R. E. Belardinelli and V. D. Pereyra, Phys.
 Rev. E 75, 046701 (2007).
 
-All walkers share one g, which begins from a short anneal in place of the stage of large log f. What was learned is then kept fixed in a
-production run (see ``DensityOfStates``), whose answer has no saturation bias and an honest error.
+All walkers share one g, which begins from a short anneal in place of the stage of large log f. What
+was learned is then kept fixed in a production run (see ``DensityOfStates``), whose answer has no
+saturation bias and an honest error.
 """
 
 import dataclasses

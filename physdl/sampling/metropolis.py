@@ -84,10 +84,8 @@ def _other_state(
         return local.state(1 - label), jnp.where(label == 0, gap, -gap)
     energies, label = local.energies(), local.label(old)
     q = energies.shape[1]
-    steps = (
-        1 if q == 2 else 1 + random.integers(key, label.shape, max(q - 1, 1)).astype(label.dtype)
-    )
-    other = (label + steps) % q
+    steps = 1 if q == 2 else 1 + random.integers(key, label.shape, max(q - 1, 1))
+    other = (label + jnp.asarray(steps, label.dtype)) % q
     change = _entry(energies, other) - _entry(energies, label)
     return local.state(other), change
 
