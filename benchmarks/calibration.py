@@ -67,7 +67,7 @@ MODELS: dict[str, Callable[[], tuple[Hamiltonian, float]]] = {
     "phi4 4 x 4": phi4,
 }
 
-AIS = estimators.AIS(n_chains=256, variance=0.5)
+AIS = estimators.AIS(n_chains=192, variance=0.5)
 METHODS: dict[str, Estimator] = {
     "AIS": AIS,
     "ReverseAIS": estimators.ReverseAIS(AIS),
@@ -78,8 +78,8 @@ METHODS: dict[str, Estimator] = {
     ),
     "MBAR": estimators.MBAR(n_sweeps=400, n_warmup=100),
     "HistogramReweighting": estimators.HistogramReweighting(n_sweeps=400, n_warmup=100),
-    "WangLandau": estimators.WangLandau(n_learn=200, n_sweeps=1000, n_kept=1),
-    "Multicanonical": estimators.Multicanonical(n_learn=200, n_sweeps=1000, n_kept=1),
+    "WangLandau": estimators.WangLandau(n_learn=300, n_sweeps=1000, n_kept=20),
+    "Multicanonical": estimators.Multicanonical(n_learn=300, n_sweeps=1000, n_kept=20),
     "Zwanzig": estimators.Zwanzig(n_samples=4096),
     "Widom": estimators.Widom(site=0),
 }

@@ -108,6 +108,7 @@ class Peer:
 
     def close(self):
         self.process.stdin.close()
+        self.process.stdout.close()
         self.process.wait()
         self.file.unlink()
 

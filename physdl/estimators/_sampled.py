@@ -73,8 +73,14 @@ def required(key: Key[Array, ""] | None) -> Key[Array, ""]:
 
 
 def log_mean(log_w: Float[Array, " n"]) -> tuple[Array, Array, Array]:
-    """log of the mean weight, its standard error, and the effective number of weights."""
+    """log of the mean weight, its standard error, and the effective number of weights.
+
+    That is (sum w)^2 / sum w^2, or n exp(-var(log w)), what it is for log-normal weights, where
+    that is less: the heaviest weights of a wide distribution are not among few samples.
+    """
     n = log_w.shape[0]
     mean = logsumexp(log_w) - math.log(n)
     square = jnp.exp(logsumexp(2 * log_w) - math.log(n) - 2 * mean)
-    return mean, jnp.sqrt(jnp.maximum(square - 1, 0) / (n - 1)), n / square
+    expected = jnp.exp(-jnp.var(log_w, where=jnp.isfinite(log_w)))
+    stderr = jnp.sqrt(jnp.maximum(square - 1, 0) / (n - 1))
+    return mean, stderr, n * jnp.fmin(1 / square, expected)

@@ -105,17 +105,17 @@ def annealed(
         u = k.astype(x.dtype) / n_steps.astype(x.dtype)
         return schedule.at(jnp.where(backwards, 1 - u, u))
 
-    def step(k: Int[Array, ""], carry: tuple[Any, Array]) -> tuple[Any, Array]:
-        states, log_w = carry
-        b, to = place(k), place(k + 1)
+    def step(k: Int[Array, ""], carry: tuple[Any, ...]) -> tuple[Any, ...]:
+        states, log_w, b, to = carry  # places are carried, else XLA finds them anew per element
         log_w = log_w + jax.vmap(walker.log_factor, in_axes=(0, None, None))(states, b, to)
         keys = random.split(random.folded(move_key, k), x.shape[0])
         move = functools.partial(_moved, walker, to)
-        return jax.vmap(move)(states, keys), log_w
+        return jax.vmap(move)(states, keys), log_w, to, place(k + 2)
 
     move_key, end_key = random.split(key)
-    begin = (jax.vmap(walker.state)(x), jnp.zeros(x.shape[0], x.dtype))
-    states, log_w = jax.lax.fori_loop(0, n_steps, step, begin)
+    first = (place(jnp.zeros_like(n_steps)), place(jnp.ones_like(n_steps)))
+    begin = (jax.vmap(walker.state)(x), jnp.zeros(x.shape[0], x.dtype), *first)
+    states, log_w, *_ = jax.lax.fori_loop(0, n_steps, step, begin)
     end = functools.partial(_configuration, walker, place(n_steps))
     return jax.vmap(end)(states, random.split(end_key, x.shape[0])), log_w
 

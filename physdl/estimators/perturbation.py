@@ -11,14 +11,18 @@ empty, all its states are tried,
     log Z = log Z_0 + log < sum_s exp(-(h(x, s) - h0(x))) >_0.
 
 In a lattice gas a site is empty in its state 0, and the second term is the logarithm of 1 plus the
-activity of the site times exp(-mu_ex); on other spaces any state serves as the empty one.
+activity of the site times exp(-mu_ex). On other spaces h0 has the mean of the energy over the
+states of the site, which leaves Ising spins uncoupled to it.
 """
 
 import dataclasses
+import functools
 import math
+import operator
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
@@ -26,10 +30,11 @@ from physdl import statistics
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Estimator, Status
+from physdl.estimators._ladder_run import check_settings, ladder_run, rungs
 from physdl.estimators._sampled import RELIABLE, at_least, log_mean, required, sampled
-from physdl.estimators._start import Start, started, swept
+from physdl.estimators._start import Start, started
 from physdl.estimators.auto import Auto
-from physdl.hamiltonian import Hamiltonian
+from physdl.hamiltonian import Hamiltonian, Potential
 from physdl.hamiltonian.factors import require_finite
 from physdl.numerics import logsumexp
 from physdl.pytree import module, static
@@ -40,8 +45,8 @@ from physdl.spaces import Finite
 
 __all__ = ["Widom", "Zwanzig"]
 
-FEWEST = 16
 MOST_R_HAT = 1.1
+ROUNDING = 64
 
 
 @module
@@ -112,23 +117,28 @@ def _log_weights(start: Start, x: Array) -> Array:
 
 @module
 class Widom:
-    """log Z by inserting one site into the system of all others.
+    """log Z by inserting one site into the system of all others, kept in equilibrium by tempering.
 
     Attributes:
       site: the site.
       smaller: the estimator for the system without it.
-      empty: which state, by its number, counts as empty.
-      n_chains: independent chains of the smaller system.
-      n_sweeps: sweeps of each that are recorded.
+      empty: which state, by its number, counts as empty; ``None`` takes the mean over all states
+        where the energy is a polynomial, and state 0 where there are tables.
+      n_states: rungs of the ladder, at equal thermodynamic length of each other.
+      n_chains: independent runs of the ladder.
+      n_sweeps: sweeps of every replica that are recorded, each followed by exchanges.
+      thin: every so many of them are kept.
       n_warmup: sweeps before that.
-      kernel: a kernel that moves one configuration of the smaller system; ``HeatBath`` by default.
+      kernel: a kernel that moves one configuration; ``HeatBath`` by default.
 
     The ensemble has every configuration of the smaller system with every state of the site.
-    ``info``: ``"log_ratio"``, log Z - log Z_0; ``"smaller"``, log Z_0; ``"r_hat"`` of the chains.
-    The status is that of the smaller system, and ``UNCONVERGED`` where chains disagree.
+    ``info``: ``"log_ratio"``, log Z - log Z_0; ``"smaller"``, log Z_0; ``"r_hat"`` of the chains;
+    ``"effective_sample_size"`` of the insertions. The status is that of the smaller system,
+    ``UNCONVERGED`` where chains disagree (R-hat above 1.1), and ``FEW`` where insertions are worth
+    fewer than 20.
 
     Raises:
-      SettingError: no such site or state, a setting out of its range, or no key.
+      SettingError: no such site or state, no other site, a setting out of its range, or no key.
       SpaceError: the space is not finite.
 
     >>> from physdl import lattices, models, reference
@@ -140,92 +150,99 @@ class Widom:
 
     site: int = static()
     smaller: Estimator = dataclasses.field(default_factory=Auto)
-    empty: int = static(default=0)
-    n_chains: int = static(default=64)
-    n_sweeps: int = static(default=200)
-    n_warmup: int = static(default=100)
+    empty: int | None = static(default=None)
+    n_states: int = static(default=8)
+    n_chains: int = static(default=8)
+    n_sweeps: int = static(default=1000)
+    thin: int = static(default=2)
+    n_warmup: int = static(default=200)
     kernel: Kernel | None = None
 
     def __post_init__(self) -> None:
-        at_least(
-            "an insertion",
-            site=(self.site, 0),
-            empty=(self.empty, 0),
-            n_chains=(self.n_chains, 2),
-            n_sweeps=(self.n_sweeps, FEWEST),
-            n_warmup=(self.n_warmup, 0),
+        at_least("an insertion", site=(self.site, 0), empty=(self.empty, 0))
+        check_settings(
+            self.n_states, self.n_chains, self.n_sweeps, self.thin, self.n_warmup, betas=None
         )
 
     def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
         """The estimate; its error has that of the smaller system in it."""
         known = jax.lax.stop_gradient(h)
-        smaller_key, start_key, key = random.split(required(key), 3)
+        smaller_key, start_key, place_key, run_key = random.split(required(key), 4)
         states = self._states(known)
-        rest = known.condition({self.site: states[self.empty]})
+        rest = self._rest(known, states)
         below = self.smaller(rest, key=smaller_key)
         start = started(rest, self.kernel, None, None, key=start_key)
-        x, log_w = _inserted(self, known, start, states, key)
+        betas = rungs(start, self.n_states, None, key=place_key)
+        _, found = ladder_run(
+            start, betas, self.n_chains, self.n_sweeps, self.thin, self.n_warmup, run_key
+        )
+        x, log_w = _inserted(known, rest, found[-1], states, self.site)
         ratio = logsumexp(log_w) - math.log(log_w[0].size)
         series = jnp.exp(logsumexp(log_w, axis=0) - ratio)
-        r_hat = statistics.r_hat(series)
-        stuck = ~(r_hat < MOST_R_HAT) & (jnp.ptp(series) > 0)
-        status = jnp.where(stuck, jnp.int32(Status.UNCONVERGED), below.status)
-        n_draws = self.n_sweeps
+        varies = jnp.ptp(series) > ROUNDING * float(np.finfo(h.dtype).eps)
+        tau = jnp.where(varies, statistics.autocorrelation_time(series).value, 0.5)
+        effective = jnp.sum(series) ** 2 / jnp.sum(series**2) / jnp.maximum(2 * tau, 1)
+        r_hat = jnp.where(varies, statistics.r_hat(series), 1)
+        error = jnp.where(varies, statistics.mean(series).stderr, 0)
+        status = jnp.where(effective < RELIABLE, jnp.int32(Status.FEW), below.status)
         return sampled(
             h,
             Ensemble(
-                x.reshape(-1, n_draws, *h.state_shape),
-                log_w.reshape(-1, n_draws),
+                x.reshape(-1, *series.shape[1:], *h.state_shape),
+                log_w.reshape(-1, *series.shape[1:]),
                 below.log_z + ratio,
                 h=known,
             ),
-            jnp.sqrt(below.stderr**2 + jnp.nan_to_num(statistics.mean(series).stderr) ** 2),
+            jnp.sqrt(below.stderr**2 + error**2),
             method=f"insertion of site {self.site}; without it: {below.method}",
-            status=status,
-            info={"log_ratio": ratio, "smaller": below.log_z, "r_hat": r_hat},
+            status=jnp.where(r_hat < MOST_R_HAT, status, jnp.int32(Status.UNCONVERGED)),
+            info={
+                "log_ratio": ratio,
+                "smaller": below.log_z,
+                "r_hat": r_hat,
+                "effective_sample_size": effective,
+            },
         )
 
     def larger(self) -> "Widom":
-        """Twice the sweeps."""
-        return dataclasses.replace(self, n_sweeps=2 * self.n_sweeps)
+        """Twice the rungs and sweeps."""
+        return dataclasses.replace(self, n_states=2 * self.n_states, n_sweeps=2 * self.n_sweeps)
 
     def _states(self, h: Hamiltonian) -> Float[Array, " q *event"]:
         space = require_finite(h.space, "an insertion").at(min(self.site, h.n_sites - 1))
         assert isinstance(space, Finite)
-        if self.site >= h.n_sites or self.empty >= space.n_states:
+        if h.n_sites < 2 or self.site >= h.n_sites or (self.empty or 0) >= space.n_states:
             raise SettingError(
-                f"there are {h.n_sites} sites of {space.n_states} states, got site={self.site} and "
+                f"an insertion takes one of two sites or more and one of their states: there are "
+                f"{h.n_sites} sites, of {space.n_states} states, got site={self.site} and "
                 f"empty={self.empty}."
             )
         return jnp.asarray(space.array, h.dtype).reshape(-1, *h.space.event_shape)
 
+    def _rest(self, h: Hamiltonian, states: Float[Array, " q *event"]) -> Hamiltonian:
+        """The Hamiltonian of all other sites, this one being empty."""
+        tables = any(isinstance(term, Potential) for term in h.terms.values())
+        if self.empty is not None or tables:
+            return h.condition({self.site: states[self.empty or 0]})
+        parts = [h.condition({self.site: state}) for state in states]
+        return functools.reduce(operator.add, parts) / len(parts)
 
-@jax.jit
+
+@functools.partial(jax.jit, static_argnames=("site",))
 def _inserted(
-    settings: Widom,
     h: Hamiltonian,
-    start: Start,
+    rest: Hamiltonian,
+    x: Float[Array, "n_chains n_draws *rest"],
     states: Float[Array, " q *event"],
-    key: Key[Array, ""],
+    site: int,
 ) -> tuple[Array, Float[Array, "q n_chains n_draws"]]:
     """Configurations of h for every state of the site, and the logarithms of their weights."""
-    draw_key, warm_key, key = random.split(key, 3)
-    rest = start.path.h
-    x = start.draw(settings.n_chains, key=draw_key)
-    x = swept(start.kernel, rest, x, settings.n_warmup, key=warm_key)
 
-    def draw(x: Array, key: Key[Array, ""]) -> tuple[Array, tuple[Array, Array]]:
-        x = swept(start.kernel, rest, x, 1, key=key)
-        return x, jax.vmap(tried)(x)
-
-    def tried(x: Array) -> tuple[Array, Array]:
+    def tried(state: Array, x: Array) -> tuple[Array, Array]:
         known = x.reshape(-1, *h.space.event_shape)
+        full = jnp.insert(known, site, state, axis=0).reshape(h.state_shape)
+        return full, rest(x) - h(full)
 
-        def full(s: Array) -> Array:
-            return jnp.insert(known, settings.site, s, axis=0).reshape(h.state_shape)
-
-        filled = jax.vmap(full)(states)
-        return filled, rest(x) - jax.vmap(h)(filled)
-
-    _, (filled, log_w) = jax.lax.scan(draw, x, random.split(key, settings.n_sweeps))
-    return jnp.moveaxis(filled, (0, 1, 2), (2, 1, 0)), jnp.moveaxis(log_w, (0, 1, 2), (2, 1, 0))
+    every = jax.vmap(jax.vmap(jax.vmap(tried, (None, 0)), (None, 0)), (0, None))
+    found: tuple[Array, Array] = every(states, x)
+    return found

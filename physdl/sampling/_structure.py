@@ -135,7 +135,7 @@ def _variables(term: Sites | Stencil, h: Hamiltonian) -> tuple[IntArray, IntArra
     table = term.table.array
     n, degree = len(table), table.shape[-1]
     flat = table.reshape(n, -1, degree) if degree else np.zeros((n, 1, 0), dtype=int)
-    return flat.reshape(-1, degree), np.repeat(np.arange(n), flat.shape[1])
+    return flat.reshape(n * flat.shape[1], degree), np.repeat(np.arange(n), flat.shape[1])
 
 
 def _colours(

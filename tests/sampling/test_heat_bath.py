@@ -153,3 +153,9 @@ def test_float32_is_kept():
         for h in (models.ising(lattices.square(4, 4), 0.4), models.xy(lattices.chain(5), 1.0)):
             x, _ = HeatBath()(h, jnp.ones(h.state_shape) / np.sqrt(h.space.n_components), key=KEY)
             assert x.dtype == jnp.float32
+
+
+def test_a_constant_changes_nothing():
+    h = models.ising(lattices.chain(6), 0.5, 0.2).condition({0: 1})
+    x, _ = HeatBath()(h, jnp.ones(5), key=jax.random.key(0))
+    assert x.shape == (5,) and any(t.degree(h.space) == 0 for t in h.terms.values())
