@@ -30,7 +30,7 @@ def model_of(name):
 @pytest.mark.parametrize("method, name", CASES)
 def test_z_scores_are_normal(method, name):
     h, truth = model_of(name)
-    found = calibration.z_scores(calibration.METHODS[method], h, truth, N_SEEDS)
+    found = calibration.z_scores(calibration.methods(name)[method], h, truth, N_SEEDS)
     z = np.array(found["z"])
     assert len(z) > N_SEEDS / 2
     noise = 3 / math.sqrt(len(z))
