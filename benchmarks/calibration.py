@@ -76,7 +76,7 @@ def methods(model: str) -> dict[str, Estimator]:
     kernel = sampling.SwendsenWang() if model.startswith("Ising") else None
     ladder = {"n_states": 12, "n_sweeps": 400, "n_warmup": 100, "kernel": kernel}
     walk = {"n_walkers": 32, "n_learn": 400, "n_sweeps": 1000, "n_kept": 20}
-    up = estimators.AIS(n_chains=128, variance=0.5, kernel=kernel)
+    up = estimators.AIS(n_chains=128, variance=0.5, kernel=kernel) if kernel else estimators.AIS()
     integral = estimators.ThermodynamicIntegration
     nodes = {"n_nodes" if name == "n_states" else name: v for name, v in ladder.items()}
     return {

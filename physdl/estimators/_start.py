@@ -83,14 +83,15 @@ def started(
         require_single(kernel, "a path of Hamiltonians")
     if reference is None and reference_log_z is not None:
         raise SettingError("reference_log_z is that of a reference: give the reference too.")
-    moves = _tuned(h, key) if kernel is None else kernel
+    tune_key, explore_key = random.split(key)
+    moves = _tuned(h, reference, tune_key) if kernel is None else kernel
     if reference is not None:
         path = Path(h, reference)
         log_z = _known(reference) if reference_log_z is None else reference_log_z
         return Start(path, moves, jnp.asarray(log_z, h.dtype), None, None)
     if not _has_line(h):
         return Start(Path(h), moves, jnp.asarray(log_z_of_zero(h), h.dtype), None, None)
-    normal, log_z, centre, width = _normal(h, moves, key)
+    normal, log_z, centre, width = _normal(h, moves, explore_key)
     return Start(Path(h, normal), moves, log_z, centre, width)
 
 
@@ -102,7 +103,12 @@ def _draws(start: Start, key: Key[Array, ""], n: int) -> Float[Array, " n *state
     if start.centre is not None and start.width is not None:
         normal = start.centre[None] + start.width[None] * random.normal(burn_key, x.shape, x.dtype)
         return jnp.where(_on_line(h), normal, x)
-    return x if reference is None else swept(start.kernel, reference, x, N_BURN, key=burn_key)
+    if reference is None:
+        return x
+    free = not _has_all_pairs(reference) and plan_of(reference).n_classes == 1
+    exact = free and isinstance(start.kernel, HeatBath)
+    drawn: Array = swept(start.kernel, reference, x, 1 if exact else N_BURN, key=burn_key)
+    return drawn
 
 
 @jax.jit
@@ -145,15 +151,19 @@ def _on_line(h: Hamiltonian) -> NDArray[np.bool_]:
 
 
 @jax.jit
-def _tuned(h: Hamiltonian, key: Key[Array, ""]) -> Kernel:
+def _tuned(h: Hamiltonian, reference: Hamiltonian | None, key: Key[Array, ""]) -> Kernel:
     """Heat bath where every site can be drawn from its energy, else Metropolis with a good step."""
-    if _can_be_drawn(h):
+    if _can_be_drawn(h) and (reference is None or _can_be_drawn(reference)):
         return HeatBath(constrained=True)
     return tune_step_size(Metropolis(constrained=True), h, key=key, target=ACCEPTANCE)[0]
 
 
+def _has_all_pairs(h: Hamiltonian) -> bool:
+    return any(isinstance(t, Dense) and t.blocks is None for t in h.terms.values())
+
+
 def _can_be_drawn(h: Hamiltonian) -> bool:
-    squares = any(isinstance(t, Dense) and t.blocks is None for t in h.terms.values())
+    squares = _has_all_pairs(h)
     plan = plan_of(h, together=not squares)
     for k, groups in enumerate(plan.monomials):
         kind = h.space.at(int(plan.order[plan.bounds[k]]))

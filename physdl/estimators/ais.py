@@ -215,11 +215,11 @@ class _Up:
 
 
 def _up(settings: AIS, h: Hamiltonian, key: Key[Array, ""]) -> _Up:
-    start_key, pilot_key, trial_key, key = random.split(key, 4)
+    start_key, pilot_key, try_key, draw_key, key = random.split(key, 5)
     start = started(h, settings.kernel, settings.reference, settings.reference_log_z, key=start_key)
     layers = two_layers(start, settings.n_sweeps) if settings.kernel is None else None
     walker: Walker = SingleSite(start, settings.n_sweeps) if layers is None else layers
-    begin, length = start.draw(settings.n_chains, key=key), jnp.asarray(jnp.nan, h.dtype)
+    begin, length = start.draw(settings.n_chains, key=draw_key), jnp.asarray(jnp.nan, h.dtype)
     if settings.betas is None:
         schedule = scheduled(start, key=pilot_key)
         length = schedule.length
@@ -233,7 +233,9 @@ def _up(settings: AIS, h: Hamiltonian, key: Key[Array, ""]) -> _Up:
         n_steps = jnp.asarray(len(settings.betas) - 1)
     else:
         trial = (TRIAL * schedule.n_strides).astype(int)
-        _, log_w = annealed(walker, begin, schedule, trial, no, trial_key)
+        first, trial_key = random.split(try_key)
+        other = start.draw(settings.n_chains, key=first)
+        _, log_w = annealed(walker, other, schedule, trial, no, trial_key)
         n_steps = _enough(trial, log_w, settings.variance)
     x, log_w = annealed(walker, begin, schedule, n_steps, no, key)
     mean, stderr, effective = log_mean(log_w)

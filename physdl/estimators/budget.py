@@ -14,8 +14,8 @@ import math
 import time
 from typing import Any, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key
 
 from physdl.errors import PhysdlError, SettingError
@@ -83,12 +83,12 @@ class Refined:
             status = Status(int(latest.status))
             cost = time.monotonic() - began
             runs.append(dataclasses.replace(latest, ensemble=None) if runs else latest)
-            joined = _joined(runs)
             grows = status is not Status.OK
-            done = not grows and float(joined.stderr) <= (self.stderr or 0)
+            error = math.hypot(*(float(run.stderr) for run in runs)) / len(runs)
+            done = not grows and error <= (self.stderr or 0)
             hopeless = status in HOPELESS or (grows and number >= MOST_GROWTH)
             if done or hopeless or (2 if grows else 1) * cost > end - time.monotonic():
-                return joined
+                return _joined(runs)
             if grows and isinstance(estimator, Growing):
                 estimator, runs = estimator.larger(), []
         raise AssertionError("counting does not end")
@@ -106,19 +106,19 @@ class Growing(Estimator, Protocol):
 def _joined(runs: list[Estimate]) -> Estimate:
     """The mean of runs, of their bounds too, with the worst of their statuses."""
     first, n = runs[0], len(runs)
-    log_z, lower, upper = (
-        jnp.mean(jnp.stack([getattr(r, name) for r in runs]))
+    mean = {
+        name: float(np.mean([float(getattr(run, name)) for run in runs]))
         for name in ("log_z", "lower", "upper")
-    )
-    shift = jax.lax.stop_gradient(log_z - first.log_z)
-    of = first.ensemble
+    }
+    shift = mean["log_z"] - float(first.log_z)
+    of, like = first.ensemble, jnp.zeros_like(first.log_z)
     return dataclasses.replace(
         first,
         log_z=first.log_z + shift,
-        stderr=jnp.sqrt(jnp.sum(jnp.stack([r.stderr for r in runs]) ** 2)) / n,
-        lower=lower,
-        upper=upper,
-        status=jnp.max(jnp.stack([r.status for r in runs])),
+        stderr=like + math.hypot(*(float(run.stderr) for run in runs)) / n,
+        lower=like + mean["lower"],
+        upper=like + mean["upper"],
+        status=jnp.asarray(max(int(run.status) for run in runs), jnp.int32),
         info={**first.info, "n_runs": jnp.asarray(n)},
         ensemble=of and dataclasses.replace(of, log_z=of.log_z + shift),
     )
