@@ -279,10 +279,16 @@ def _annealed(
 
 
 def _range(d: Float[Array, "n_rungs draws"]) -> tuple[Array, Array]:
-    """What was seen, and five standard deviations beyond the means at the ends."""
+    """What was seen, and five standard deviations beyond the means at the ends.
+
+    Where D has a heavy tail upwards, as that of fields on the line at b = 0, the range ends at five
+    times its spread below the median instead: the last bin has flat weights, as they are there.
+    """
     lowest = jnp.minimum(jnp.min(d), jnp.mean(d[-1]) - MARGIN * jnp.std(d[-1]))
     highest = jnp.maximum(jnp.max(d), jnp.mean(d[0]) + MARGIN * jnp.std(d[0]))
-    return lowest, highest
+    tenth, median = jnp.quantile(d[0], 0.1), jnp.median(d[0])
+    tail = jnp.maximum(median + MARGIN * (median - tenth), jnp.mean(d[0]))
+    return lowest, jnp.minimum(highest, jnp.where(tail > median, tail, highest))
 
 
 def _bins(d: Float[Array, "n_rungs draws"], n_bins: int) -> Bins:

@@ -437,3 +437,35 @@ def test_process_prints_json_and_nothing_on_standard_error():
     done = process("logz", "ising", "--size", "3x3", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert strict(done.stdout)["status"] == "OK"
+
+
+def test_a_sampled_method_reaches_the_error_that_is_asked_for():
+    model = ("logz", "ising", "--size", "3x4", "-p", "coupling=0.3")
+    exact = answer(*model)
+    out = answer(*model, "--method", "ais", "--stderr", "0.02")
+    assert 0 < out["stderr"] <= 0.02 and out["status"] == "OK"
+    assert abs(out["log_z"] - exact["log_z"]) < 4 * out["stderr"]
+    assert out["lower"] < exact["log_z"] and out["upper"] == "inf"
+
+
+@pytest.mark.slow
+def test_methods_are_compared():
+    out = answer("logz", "ising", "--size", "3", "--lattice", "chain", "--method", "compare")
+    assert set(out["estimates"]) == {
+        "auto",
+        "ais",
+        "reverse-ais",
+        "pa",
+        "ti",
+        "mbar",
+        "wang-landau",
+    }
+    assert out["disagreements"] == [] and out["stderr"] == 0
+    text = run("logz", "gaussian", "--size", "3x3", "--method", "compare", "--marginals")
+    assert text.exit_code == 2 and "--marginals" in text.stderr
+
+
+def test_a_budget_that_is_no_time_is_refused():
+    for option in ("--budget", "--stderr"):
+        out = run("logz", "ising", option, "0")
+        assert out.exit_code == 2 and option in out.stderr

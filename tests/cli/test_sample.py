@@ -23,6 +23,7 @@ def answer(*words):
     return json.loads(result.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["auto", "wolff", "packed"])
 def test_energy_against_kaufman(kernel):
     out = answer(*SMALL, "--sweeps", 1000, "--kernel", kernel)

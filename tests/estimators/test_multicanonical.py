@@ -39,6 +39,7 @@ def test_histograms_accumulate_with_their_weights():
     assert math.isclose(float(total[1]), w + v, rel_tol=1e-12)
 
 
+@pytest.mark.slow
 def test_density_of_states_of_the_ising_model_8_by_8():
     h = models.ising(lattices.square(8, 8), COUPLING)
     density = Multicanonical(n_sweeps=2000).density(h, key=jax.random.key(0))
@@ -52,6 +53,7 @@ def test_density_of_states_of_the_ising_model_8_by_8():
     assert np.sqrt(np.mean(off**2)) < 0.15
 
 
+@pytest.mark.slow
 def test_continuous_spectrum():
     rng = np.random.default_rng(5)
     bonds = Sites(rng.normal(size=14), np.stack([np.arange(14), (np.arange(14) + 1) % 14], axis=1))
@@ -62,6 +64,7 @@ def test_continuous_spectrum():
     assert abs(float(estimate.log_z - Auto()(h).log_z)) < 4 * float(estimate.stderr) < 0.8
 
 
+@pytest.mark.slow
 def test_errors_are_calibrated():
     h = models.ising(lattices.square(4, 4), COUPLING)
     exact = float(reference.kaufman_log_z(4, 4, COUPLING))

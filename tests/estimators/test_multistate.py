@@ -200,6 +200,7 @@ def test_two_states_are_bennett():
     np.testing.assert_allclose(found.stderr[0, 1], np.sqrt(variance), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_errors_are_calibrated():
     def z(key):
         forward, reverse = jax.random.normal(key, (2, 400))

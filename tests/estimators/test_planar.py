@@ -75,6 +75,7 @@ def test_torus_against_kaufman(shape, coupling):
     np.testing.assert_allclose(jax.grad(log_z)(coupling), jax.grad(exact)(coupling), rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_specific_heat_of_the_critical_torus():
     """One of the four Pfaffians vanishes there; Kaufman's formula beside the point, and on it."""
     lattice = lattices.square(4, 4)

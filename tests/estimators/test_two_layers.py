@@ -155,6 +155,7 @@ def test_factors_are_those_of_the_marginal(name, reference):
     assert (name == "forbidden states") == (not allowed.all())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", ["none", "couplings"])
 @pytest.mark.parametrize("name", ["binary", "larger first", "potts", "forbidden states"])
 def test_moves_keep_the_distribution(name, reference):
@@ -218,6 +219,7 @@ def within(value, stderr, exact):
     return abs(value - exact) < 4 * stderr < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_log_z_of_random_machines_in_both_directions(name):
     h = machine(*SHAPES[name], n=(6, 5) if name == "mixed" else (8, 6), seed=4)
@@ -229,12 +231,14 @@ def test_log_z_of_random_machines_in_both_directions(name):
     assert out.lower < exact < out.upper
 
 
+@pytest.mark.slow
 def test_log_z_from_biases():
     h = machine(BINARY, SPIN, n=(5, 6), seed=4)
     out = AIS(n_chains=512, betas=jnp.linspace(0, 1, 41), reference=biases(h))(h, key=KEY)
     assert within(out.log_z, out.stderr, Enumeration()(h).log_z)
 
 
+@pytest.mark.slow
 def test_log_z_where_states_are_forbidden():
     h = forbidding()
     out = ReverseAIS(AIS(n_chains=2048, betas=jnp.linspace(0, 1, 41)))(h, key=KEY)
@@ -244,6 +248,7 @@ def test_log_z_where_states_are_forbidden():
     assert within(out.info["log_z_down"], 2 * out.stderr, exact)
 
 
+@pytest.mark.slow
 def test_errors_are_calibrated():
     h = machine(SPIN, SPIN, n=(6, 5), seed=4)
     exact = Enumeration()(h).log_z
@@ -258,6 +263,7 @@ def test_errors_are_calibrated():
     assert 0.85 < z.std() < 1.2
 
 
+@pytest.mark.slow
 def test_weights_scatter_less_than_those_of_single_sites(monkeypatch):
     h = machine(SPIN, SPIN, n=(8, 6), seed=4)
     settings = AIS(n_chains=2000, betas=jnp.linspace(0, 1, 31))
@@ -267,6 +273,7 @@ def test_weights_scatter_less_than_those_of_single_sites(monkeypatch):
     assert summed < 0.8 * single
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_enumeration():
     h = machine(BINARY, BINARY, n=(5, 4), seed=2)
     exact = jax.grad(lambda h: Enumeration()(h).log_z)(h)
@@ -276,6 +283,7 @@ def test_the_gradient_is_that_of_enumeration():
         np.testing.assert_allclose(a, b, atol=4 * 0.5 / np.sqrt(2500))
 
 
+@pytest.mark.slow
 def test_under_jit_and_vmap():
     h = machine(SPIN, BINARY, n=(3, 4))
     settings = AIS(n_chains=64, betas=jnp.linspace(0, 1, 11))

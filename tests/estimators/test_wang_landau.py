@@ -195,6 +195,7 @@ def test_log_z_on_circles():
     assert abs(float(estimate.log_z) - exact) < 4 * float(estimate.stderr) < 0.8
 
 
+@pytest.mark.slow
 def test_log_z_from_a_reference_with_its_fields_left_out():
     h = random_field_chain()
     start = Hamiltonian({"bond": h.terms["bond"]}, space=h.space, shape=h.shape)
@@ -203,6 +204,7 @@ def test_log_z_from_a_reference_with_its_fields_left_out():
     assert abs(float(estimate.log_z - Auto()(h).log_z)) < 4 * float(estimate.stderr) < 0.4
 
 
+@pytest.mark.slow
 def test_errors_are_calibrated():
     h = models.ising(lattices.square(4, 4), COUPLING)
     exact = float(reference.kaufman_log_z(4, 4, COUPLING))
@@ -215,6 +217,7 @@ def test_errors_are_calibrated():
     assert 0.65 < z.std(ddof=1) < 1.4
 
 
+@pytest.mark.slow
 def test_derivatives_are_moments_of_the_kept_configurations():
     lattice = lattices.square(4, 4)
     run = lambda k: SMALL(models.ising(lattice, k), key=jax.random.key(7))
@@ -227,6 +230,7 @@ def test_derivatives_are_moments_of_the_kept_configurations():
     assert abs(slope - exact) < 5 * float(mean.stderr)
 
 
+@pytest.mark.slow
 def test_vmap_and_single_precision():
     h = jax.tree.map(
         lambda leaf: leaf.astype(jnp.float32), models.ising(lattices.square(4, 4), COUPLING)

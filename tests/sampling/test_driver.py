@@ -210,6 +210,7 @@ def test_sweeps_is_pure():
     )
 
 
+@pytest.mark.slow
 def test_progress_shows_rate_and_convergence_and_changes_nothing(monkeypatch):
     screen = io.StringIO()
     console = rich.console.Console
