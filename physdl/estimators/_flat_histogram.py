@@ -10,8 +10,9 @@ The weights are kept fixed in the production run, whose draws x_i with slopes D_
 
 a ratio of means in which the D_i are exact and g may be any: neither the width of the bins nor the
 saturation of a learning rule biases it, they only cost effective draws. The first and the last bin
-hold everything beyond, so no configuration is shut out. Walkers are independent given the weights;
-the spread of their contributions gives the error, whatever the autocorrelation.
+hold everything beyond, so no configuration is shut out; those that h forbids are none of Z, and the
+share of the reference that is allowed is counted by draws of their own. Walkers are independent
+given the weights; the spread of their contributions gives the error, whatever the autocorrelation.
 
 Source: B. A. Berg and T. Neuhaus, Phys. Rev. Lett. 68, 9 (1992).
 """
@@ -34,7 +35,7 @@ from physdl.estimators._sampled import RELIABLE, at_least, sampled
 from physdl.estimators._start import Start, started, swept
 from physdl.estimators._walk import Bins, alike, walk
 from physdl.estimators.density import DensityOfStates
-from physdl.hamiltonian import Hamiltonian
+from physdl.hamiltonian import Hamiltonian, Potential
 from physdl.numerics import logsumexp
 from physdl.pytree import module
 from physdl.sampling import Kernel
@@ -43,6 +44,7 @@ from physdl.sampling import _random as random
 __all__ = ["Explored", "Learn", "Settings", "checked", "density_from", "estimate_from", "filled"]
 
 N_RUNGS = 24
+N_SHARE = 2**14
 N_ANNEALED = 16
 MARGIN = 5.0
 GRID = 0.02
@@ -109,6 +111,7 @@ class _Production:
     states: Float[Array, "W n_kept *state"]
     counts: Float[Array, "W n_bins"]
     log_g: Float[Array, " n_bins"]
+    allowed: Float[Array, ""]
     explored: Explored
 
 
@@ -187,8 +190,9 @@ def _found(
 
 def _produced(settings: Settings, start: Start, key: Key[Array, ""], learn: Learn) -> _Production:
     """Explore, learn, settle and draw."""
-    explore_key, learn_key, key = random.split(key, 3)
+    explore_key, learn_key, share_key, key = random.split(key, 4)
     explored = _explored(settings, start, explore_key)
+    allowed = _allowed(start, share_key)
     log_g, x = learn(settings, explored, learn_key)
     path, bins = start.path, explored.bins
     n, every = settings.n_kept, settings.n_sweeps // settings.n_kept
@@ -210,7 +214,15 @@ def _produced(settings: Settings, start: Start, key: Key[Array, ""], learn: Lear
     (_, counts), (d, states) = jax.lax.scan(block, (x, counts), (jnp.arange(n + n_burn), keys))
     d = d[n_burn:].reshape(-1, settings.n_walkers).T
     states = jnp.moveaxis(states[n_burn:], 0, 1)
-    return _Production(d, bins.index(d), states, counts, log_g, explored)
+    return _Production(d, bins.index(d), states, counts, log_g, allowed, explored)
+
+
+def _allowed(start: Start, key: Key[Array, ""]) -> Float[Array, ""]:
+    """The share of the reference that h allows: walkers with a weight see nothing else."""
+    if not any(isinstance(term, Potential) for term in start.path.h.terms.values()):
+        return jnp.ones((), start.path.h.dtype)
+    slopes = jax.vmap(start.path.slope)(start.draw(N_SHARE, key=key))
+    return jnp.mean(jnp.isfinite(slopes).astype(slopes.dtype))
 
 
 def _explored(settings: Settings, start: Start, key: Key[Array, ""]) -> Explored:
@@ -314,12 +326,13 @@ def _answer(run: _Production) -> tuple[Ensemble, Array, Array, dict[str, Array]]
     """The ensemble at b = 1 with its log Z, the error, the status, and diagnostics."""
     start = run.explored.start
     weight = run.log_g[run.bin]
-    log_z = start.log_z + logsumexp(weight - run.d) - logsumexp(weight)
+    log_z = start.log_z + jnp.log(run.allowed) + logsumexp(weight - run.d) - logsumexp(weight)
     shares = [jnp.exp(w - logsumexp(w)) * w.size for w in (weight - run.d, weight)]
     influence = shares[0] - shares[1]
     n_walkers, n = influence.shape
     per_walker = jnp.mean(influence, axis=1)
-    stderr = jnp.std(per_walker, ddof=1) / n_walkers**0.5
+    spread = jnp.std(per_walker, ddof=1) / n_walkers**0.5
+    stderr = jnp.sqrt(spread**2 + (1 - run.allowed) / (run.allowed * N_SHARE))
     every = n // run.states.shape[1]
     kept = (weight - run.d)[:, every - 1 :: every]
     ensemble = Ensemble(run.states, kept, log_z, h=start.path.h)
@@ -360,7 +373,7 @@ def _round_trips(d: Float[Array, "W n"], ends: Float[Array, " 2"]) -> Float[Arra
 def _density(run: _Production) -> DensityOfStates:
     """log g per bin from the counts of all steps, with the error by jackknife over the walkers."""
     total = jnp.sum(run.counts, axis=0)
-    log_z = run.explored.start.log_z
+    log_z = run.explored.start.log_z + jnp.log(run.allowed)
 
     def density_of(counts: Float[Array, " n_bins"]) -> Float[Array, " n_bins"]:
         found = counts > 0

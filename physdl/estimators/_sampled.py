@@ -11,7 +11,7 @@ has the drawn value, minus the moments as its gradient and their covariance as i
 import math
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
@@ -23,6 +23,7 @@ __all__ = ["LIKELY", "RELIABLE", "at_least", "log_mean", "required", "sampled"]
 
 LIKELY = 2.326  # standard errors of a bound that holds in 99 of 100 cases
 RELIABLE = 20.0  # equal weights that an ensemble must be worth
+SKEWED = 0.6
 
 
 def sampled(
@@ -72,15 +73,20 @@ def required(key: Key[Array, ""] | None) -> Key[Array, ""]:
     return key
 
 
-def log_mean(log_w: Float[Array, " n"]) -> tuple[Array, Array, Array]:
-    """log of the mean weight, its standard error, and the effective number of weights.
+def log_mean(
+    log_w: Float[Array, " n"],
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""], Bool[Array, ""]]:
+    """log of the mean weight, its standard error, the effective number of weights, and a warning.
 
-    That is (sum w)^2 / sum w^2, or n exp(-var(log w)), what it is for log-normal weights, where
-    that is less: the heaviest weights of a wide distribution are not among few samples.
+    The effective number is (sum w)^2 / sum w^2, or n exp(-var(log w)), what it is for log-normal
+    weights, where that is less. The warning is given below 20 of them, and where the mean of
+    log-normal weights with this variance v is skewed, exp(3 v / 2) > 0.6 sqrt(n): the heaviest
+    weights of a wide distribution are not among few samples.
     """
     n = log_w.shape[0]
     mean = logsumexp(log_w) - math.log(n)
     square = jnp.exp(logsumexp(2 * log_w) - math.log(n) - 2 * mean)
-    expected = jnp.exp(-jnp.var(log_w, where=jnp.isfinite(log_w)))
-    stderr = jnp.sqrt(jnp.maximum(square - 1, 0) / (n - 1))
-    return mean, stderr, n * jnp.fmin(1 / square, expected)
+    variance = jnp.var(log_w, where=jnp.isfinite(log_w))
+    effective = n * jnp.fmin(1 / square, jnp.exp(-variance))
+    few = (effective < RELIABLE) | (1.5 * variance > math.log(SKEWED * math.sqrt(n)))
+    return mean, jnp.sqrt(jnp.maximum(square - 1, 0) / (n - 1)), effective, few

@@ -24,12 +24,12 @@ import math
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Status
-from physdl.estimators._sampled import LIKELY, RELIABLE, at_least, log_mean, required, sampled
+from physdl.estimators._sampled import LIKELY, at_least, log_mean, required, sampled
 from physdl.estimators._schedule import Schedule, scheduled
 from physdl.estimators._start import Start, started, swept
 from physdl.estimators._two_layers import two_layers
@@ -117,7 +117,7 @@ class AIS:
             Ensemble(up.x[:, None], up.log_w[:, None], up.estimate, h=up.start.path.h),
             up.stderr,
             method=f"annealed importance sampling, {self.n_chains} walkers",
-            status=jnp.where(up.effective < RELIABLE, Status.FEW, Status.OK),
+            status=jnp.where(up.few, Status.FEW, Status.OK),
             lower=lower,
             info=_info(up),
         )
@@ -166,13 +166,12 @@ class ReverseAIS:
         n_stay = self.forward.n_sweeps * (1 + up.n_steps // SHARE_OF_SWEEPS)
         x = swept(up.start.kernel, up.start.path.h, chosen, n_stay, key=stay_key)
         _, log_w = annealed(up.walker, x, up.schedule, up.n_steps, jnp.asarray(True), down_key)
-        mean, stderr, effective = log_mean(log_w)
+        mean, stderr, _, few = log_mean(log_w)
         allowed = jnp.mean(up.allowed.astype(h.dtype))  # the way back ends on these alone
         start = up.start.log_z + jnp.log(allowed)
         down = start - mean
         stderr = jnp.sqrt(stderr**2 + (1 - allowed) / (allowed * self.forward.n_chains))
         both = jnp.sqrt(up.stderr**2 + stderr**2)
-        few = jnp.minimum(effective, up.effective) < RELIABLE
         apart = ~(jnp.abs(up.log_z - down) <= 4 * both)
         agree = jnp.where(apart, Status.UNCONVERGED, Status.OK)
         estimate = (up.estimate + down - stderr**2 / 2) / 2
@@ -181,7 +180,7 @@ class ReverseAIS:
             Ensemble(up.x[:, None], up.log_w[:, None], estimate, h=up.start.path.h),
             both / 2,
             method=f"annealing up and back, {self.forward.n_chains} walkers",
-            status=jnp.where(few, Status.FEW, agree),
+            status=jnp.where(few | up.few, Status.FEW, agree),
             lower=_bounds(up.log_z, up.stderr)[0],
             upper=_bounds(down, stderr)[1],
             info={**_info(up), "log_z_up": up.log_z, "log_z_down": down},
@@ -206,6 +205,7 @@ class _Up:
     log_z: Float[Array, ""]
     stderr: Float[Array, ""]
     effective: Float[Array, ""]
+    few: Bool[Array, ""]
     length: Float[Array, ""]
 
     @property
@@ -238,7 +238,7 @@ def _up(settings: AIS, h: Hamiltonian, key: Key[Array, ""]) -> _Up:
         _, log_w = annealed(walker, other, schedule, trial, no, trial_key)
         n_steps = _enough(trial, log_w, settings.variance)
     x, log_w = annealed(walker, begin, schedule, n_steps, no, key)
-    mean, stderr, effective = log_mean(log_w)
+    mean, stderr, effective, few = log_mean(log_w)
     allowed = jnp.isfinite(jax.vmap(start.path.slope)(begin))
     return _Up(
         start,
@@ -251,6 +251,7 @@ def _up(settings: AIS, h: Hamiltonian, key: Key[Array, ""]) -> _Up:
         start.log_z + mean,
         stderr,
         effective,
+        few,
         length,
     )
 

@@ -61,7 +61,7 @@ class Zwanzig:
       reference_log_z: log Z of the reference; ``None`` computes it exactly.
 
     ``info``: ``"effective_sample_size"``, ``"log_weight_variance"``. The status is ``FEW`` where
-    the samples are worth fewer than 20 of equal weight.
+    the samples are worth fewer than 20 of equal weight, or their weights too wide for the mean.
 
     Raises:
       SettingError: fewer than two samples, or no key.
@@ -88,13 +88,13 @@ class Zwanzig:
         start_key, key = random.split(required(key))
         start = started(known, self.kernel, self.reference, self.reference_log_z, key=start_key)
         x, log_w = _weighed(start, key, self.n_samples)
-        mean, stderr, effective = log_mean(log_w)
+        mean, stderr, effective, few = log_mean(log_w)
         return sampled(
             h,
             Ensemble(x[:, None], log_w[:, None], start.log_z + mean + stderr**2 / 2, h=known),
             stderr,
             method=f"perturbation, {self.n_samples} samples",
-            status=jnp.where(effective < RELIABLE, Status.FEW, Status.OK),
+            status=jnp.where(few, Status.FEW, Status.OK),
             info={
                 "effective_sample_size": effective,
                 "log_weight_variance": jnp.var(log_w, where=jnp.isfinite(log_w)),

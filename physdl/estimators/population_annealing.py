@@ -95,7 +95,7 @@ class PopulationAnnealing:
         start = started(known, self.kernel, self.reference, self.reference_log_z, key=start_key)
         betas = scheduled(start, key=pilot_key).places if self.betas is None else self.betas
         states, log_z, info = _populations(self, start, betas.astype(h.dtype), key)
-        mean, stderr, _ = log_mean(log_z)
+        mean, stderr, _, _ = log_mean(log_z)
         few = (jnp.mean(info["rho_t"]) * FAMILIES > self.n_population) | ~(stderr < SPREAD)
         weights = jnp.broadcast_to(log_z[:, None], (self.n_populations, self.n_population))
         x = states.reshape(-1, 1, *h.state_shape)
