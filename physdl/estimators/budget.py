@@ -48,6 +48,7 @@ class Refined:
       SettingError: neither limit is given, one is not positive, or there is no key.
       PhysdlError: h is traced: this is a loop on the host.
 
+    >>> import jax
     >>> from physdl import estimators, lattices, models
     >>> h = models.ising(lattices.square(4, 4), 0.4)
     >>> out = Refined(estimators.AIS(n_chains=64), stderr=0.02)(h, key=jax.random.key(0))

@@ -75,7 +75,7 @@ class HistogramReweighting:
     >>> h = models.ising(lattices.chain(6), 1.0)
     >>> estimate = HistogramReweighting(n_states=4, n_sweeps=2000)(h, key=jax.random.key(0))
     >>> found = estimate.info["log_density"]
-    >>> bool(jnp.allclose(jnp.exp(found[:4]), jnp.array([2, 30, 30, 2]), rtol=0.05))
+    >>> bool(jnp.allclose(jnp.exp(found[:4]), jnp.array([2.0, 30, 30, 2]), rtol=0.05))
     True
     """
 
