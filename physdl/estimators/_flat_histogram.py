@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Status
-from physdl.estimators._sampled import RELIABLE, at_least, sampled
+from physdl.estimators._sampled import RELIABLE, at_least, required, sampled
 from physdl.estimators._start import Start, started, swept
 from physdl.estimators._walk import Bins, alike, walk
 from physdl.estimators.density import DensityOfStates
@@ -166,10 +166,8 @@ def filled(values: Float[Array, " n_bins"], known: Bool[Array, " n_bins"]) -> Ar
 def _begun(
     settings: Settings, h: Hamiltonian, key: Key[Array, ""] | None
 ) -> tuple[Start, Key[Array, ""]]:
-    if key is None:
-        raise SettingError("this estimator draws random numbers: give key=jax.random.key(0).")
     alike(h.space)
-    start_key, run_key = jax.random.split(key)
+    start_key, run_key = random.split(required(key))
     reference, log_z = settings.reference, settings.reference_log_z
     return started(h, settings.kernel, reference, log_z, key=start_key), run_key
 

@@ -24,7 +24,7 @@ from physdl.estimators._sampled import RELIABLE, sampled
 from physdl.estimators.multistate import MultiState
 from physdl.hamiltonian import Hamiltonian
 
-__all__ = ["centred", "ladder_estimate"]
+__all__ = ["MOST_R_HAT", "centred", "health", "ladder_estimate"]
 
 LEAST_OVERLAP = 0.03
 MOST_R_HAT = 1.1
@@ -39,7 +39,7 @@ def centred(slopes: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array
     return slopes - centre, centre
 
 
-def _health(
+def health(
     series: Float[Array, "n_chains n_draws"], size: Array
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
     """R-hat, effective size and the standard error of the sum of a series of terms of some size.
@@ -76,8 +76,8 @@ def ladder_estimate(
     end = slopes[-1]
     finite = jnp.where(jnp.isfinite(end), end, 0)
     own, at_end = (
-        _health(series, jnp.max(jnp.abs(influence))),
-        _health(finite, jnp.max(jnp.abs(finite))),
+        health(series, jnp.max(jnp.abs(influence))),
+        health(finite, jnp.max(jnp.abs(finite))),
     )
     r_hat, n_effective = jnp.maximum(own[0], at_end[0]), jnp.minimum(own[1], at_end[1])
     left = jnp.any(jnp.isposinf(slopes[1:]))

@@ -33,12 +33,12 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
-from physdl import statistics
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Status
+from physdl.estimators._ladder_estimate import MOST_R_HAT, health
 from physdl.estimators._ladder_run import check_settings, ladder_run, rungs
-from physdl.estimators._sampled import at_least, required, sampled
+from physdl.estimators._sampled import RELIABLE, at_least, required, sampled
 from physdl.estimators._start import started
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import module, static
@@ -48,7 +48,6 @@ from physdl.sampling import _random as random
 __all__ = ["ThermodynamicIntegration"]
 
 RULES = ("adaptive", "gauss-legendre")
-MOST_R_HAT = 1.1
 
 
 @module
@@ -72,8 +71,8 @@ class ThermodynamicIntegration:
     one, and ``"r_hat"`` of the chains.
 
     Status: ``QUADRATURE`` where the two rules differ by more than the chains explain;
-    ``UNCONVERGED`` where chains disagree (R-hat above 1.1), or forbidden configurations are left
-    above b = 0.
+    ``UNCONVERGED`` where chains disagree (R-hat above 1.1), are worth fewer than 20 draws, or
+    forbidden configurations are left above b = 0.
 
     Raises:
       SettingError: a setting out of its range, a single node, or no key.
@@ -121,10 +120,12 @@ class ThermodynamicIntegration:
         apart = jnp.einsum("jk,jkct->ct", rule - other, influence)
         difference = jnp.sum((rule - other) * cumulants)
         n = series.size
-        stderr = statistics.mean(series).stderr
-        tolerance = jnp.maximum(4 * statistics.mean(apart).stderr, stderr)
+        size = jnp.max(jnp.abs(cumulants))
+        (r_hat, n_effective, error), (_, _, noise) = health(series, size), health(apart, size)
+        stderr = error / n
+        tolerance = jnp.maximum(4 * noise / n, stderr)
         forbidden = jnp.any(jnp.isposinf(slopes[1:]))
-        stuck = ~(statistics.r_hat(series) < MOST_R_HAT) & (stderr > 0)
+        stuck = ~(r_hat < MOST_R_HAT) | (n_effective < RELIABLE)
         status = jnp.where(jnp.abs(difference) > tolerance, Status.QUADRATURE, Status.OK)
         log_z = start.log_z + jnp.log(allowed) - jnp.sum(rule * cumulants)
         return sampled(
@@ -138,7 +139,7 @@ class ThermodynamicIntegration:
                 "mean": cumulants[0],
                 "variance": cumulants[1],
                 "quadrature": -difference,
-                "r_hat": statistics.r_hat(series),
+                "r_hat": r_hat,
             },
         )
 

@@ -119,6 +119,19 @@ def test_agrees_on_continuous_spaces(estimator, name):
     assert_agrees(estimator, h, truth, ok=not is_far(estimator, h))
 
 
+def flipped(before, h, x, key):
+    """16 flips of sites at random, accepted by h of the new and ``before`` of the old state."""
+
+    def flip(i, x):
+        chosen, decide = jax.random.split(jax.random.fold_in(key, i))
+        site = jax.random.randint(chosen, (2,), 0, 4)
+        y = x.at[site[0], site[1]].multiply(-1)
+        accepted = jnp.log(jax.random.uniform(decide)) < before(x) - h(y)
+        return jnp.where(accepted, y, x)
+
+    return jax.lax.fori_loop(0, 16, flip, x)
+
+
 class Faults:
     """Samplers with the classical mistakes, on the 4 x 4 torus or a field."""
 
@@ -130,15 +143,7 @@ class Faults:
 
         def __call__(self, h, state, *, key):
             earlier = h - (1 / self.n_temperatures) * models.ising(lattices.square(4, 4), 0.4)
-
-            def flip(i, x):
-                chosen, decide = jax.random.split(jax.random.fold_in(key, i))
-                site = jax.random.randint(chosen, (2,), 0, 4)
-                y = x.at[site[0], site[1]].multiply(-1)
-                accepted = jnp.log(jax.random.uniform(decide)) < earlier(x) - h(y)
-                return jnp.where(accepted, y, x)
-
-            return jax.lax.fori_loop(0, 16, flip, state), {}
+            return flipped(earlier, h, state, key), {}
 
     @module
     class MissingJacobian:
@@ -164,14 +169,7 @@ class Fresh:
     """The same moves as ``StaleEnergy``, with the energy of the temperature at hand."""
 
     def __call__(self, h, state, *, key):
-        def flip(i, x):
-            chosen, decide = jax.random.split(jax.random.fold_in(key, i))
-            site = jax.random.randint(chosen, (2,), 0, 4)
-            y = x.at[site[0], site[1]].multiply(-1)
-            accepted = jnp.log(jax.random.uniform(decide)) < h(x) - h(y)
-            return jnp.where(accepted, y, x)
-
-        return jax.lax.fori_loop(0, 16, flip, state), {}
+        return flipped(h, h, state, key), {}
 
 
 def test_a_missing_jacobian_is_caught():
