@@ -93,7 +93,7 @@ def random_configuration(h: Hamiltonian, *, key: Key[Array, ""]) -> Float[Array,
     shape, space = h.state_shape, h.space
     if isinstance(space, Finite):
         label = random.integers(key, h.shape, space.n_states)
-        return jnp.asarray(space.array, h.dtype)[label].reshape(shape)
+        return random.chosen(jnp.asarray(space.array, h.dtype), label).reshape(shape)
     if isinstance(space, Product):
         normal_key, label_key = random.split(key)
         normal = SMALL * random.normal(normal_key, shape, h.dtype)
@@ -102,7 +102,7 @@ def random_configuration(h: Hamiltonian, *, key: Key[Array, ""]) -> Float[Array,
         points = jnp.asarray(Product(tuple(of_finite)).padded(h.n_sites)[..., 0], h.dtype)
         u = random.uniform(label_key, (h.n_sites,), h.dtype)
         label = (u * jnp.sum(jnp.isfinite(points), axis=1).astype(u.dtype)).astype(jnp.int32)
-        drawn = jnp.take_along_axis(points, label[:, None], axis=1).reshape(shape)
+        drawn = random.chosen(points[..., None], label).reshape(shape)
         return jnp.where(finite.reshape(shape), drawn, normal)
     x = random.normal(key, shape, h.dtype)
     if isinstance(space, Sphere):

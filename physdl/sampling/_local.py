@@ -103,14 +103,7 @@ class Local:
     def state(self, label: Array) -> Float[Array, "m c"]:
         """The states of the given labels."""
         assert self.points is not None
-        q = self.points.shape[1]
-        if q > UNROLLED:
-            points = np.broadcast_to(self.points, (len(label), *self.points.shape[1:]))
-            return jnp.take_along_axis(jnp.asarray(points), label[:, None, None], axis=1)[:, 0]
-        chosen = jnp.broadcast_to(self.points[:, 0], (len(label), self.points.shape[2]))
-        for k in range(1, q):
-            chosen = jnp.where((label == k)[:, None], self.points[:, k], chosen)
-        return chosen
+        return random.chosen(self.points, label)
 
     def label(self, s: Float[Array, "m c"]) -> Array:
         """The labels of the given states."""

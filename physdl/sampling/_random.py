@@ -16,11 +16,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+from numpy.typing import NDArray
 
 __all__ = [
     "bernoulli",
     "bits",
     "categorical",
+    "chosen",
     "folded",
     "integers",
     "logistic",
@@ -159,3 +161,21 @@ def integers(key: Key[Array, ""], shape: tuple[int, ...], n: int) -> Int[Array, 
     middle = a * d + ((b * d) >> half)
     carry = b * c + (middle & np.uint32(0xFFFF))
     return (a * c + (middle >> half) + (carry >> half)).astype(jnp.int32)
+
+
+def chosen(
+    points: NDArray[np.floating] | Float[Array, "*n q c"], label: Int[Array, "*n"]
+) -> Float[Array, "*n c"]:
+    """points[..., label, :] by comparisons, so that a random label fuses with what draws it.
+
+    A gather whose address holds the rounds of Threefry takes the compiler of jaxlib 0.12 a time
+    exponential in their number.
+    """
+    q, c = points.shape[-2:]
+    if q > UNROLLED:
+        here = label[..., None, None] == jnp.arange(q)[:, None]
+        return jnp.sum(jnp.where(here, points, 0), axis=-2)
+    rows = jnp.broadcast_to(points[..., 0, :], (*label.shape, c))
+    for k in range(1, q):
+        rows = jnp.where((label == k)[..., None], points[..., k, :], rows)
+    return rows
