@@ -46,6 +46,8 @@ from physdl.spaces import Finite
 __all__ = ["Widom", "Zwanzig"]
 
 MOST_R_HAT = 1.1
+MOST_GAP = 1.0
+N_BACK = 4
 ROUNDING = 64
 
 
@@ -132,10 +134,12 @@ class Widom:
       kernel: a kernel that moves one configuration; ``HeatBath`` by default.
 
     The ensemble has every configuration of the smaller system with every state of the site.
-    ``info``: ``"log_ratio"``, log Z - log Z_0; ``"smaller"``, log Z_0; ``"r_hat"`` of the chains;
-    ``"effective_sample_size"`` of the insertions. The status is that of the smaller system,
-    ``UNCONVERGED`` where chains disagree (R-hat above 1.1), and ``FEW`` where insertions are worth
-    fewer than 20.
+    ``info``: ``"log_ratio"``, log Z - log Z_0; ``"log_ratio_back"``, the same from configurations
+    of the whole system, by a ladder of their own; ``"smaller"``, log Z_0; ``"r_hat"`` of the
+    chains; ``"effective_sample_size"`` of the insertions. The status is that of the smaller system,
+    ``UNCONVERGED`` where chains disagree (R-hat above 1.1) or the two directions do (by a nat and 5
+    standard errors: configurations of one system are not those of the other), and ``FEW`` where
+    insertions are worth fewer than 20.
 
     Raises:
       SettingError: no such site or state, no other site, a setting out of its range, or no key.
@@ -167,7 +171,7 @@ class Widom:
     def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
         """The estimate; its error has that of the smaller system in it."""
         known = jax.lax.stop_gradient(h)
-        smaller_key, start_key, place_key, run_key = random.split(required(key), 4)
+        smaller_key, start_key, place_key, run_key, back_key = random.split(required(key), 5)
         states = self._states(known)
         rest = self._rest(known, states)
         below = self.smaller(rest, key=smaller_key)
@@ -182,9 +186,11 @@ class Widom:
         varies = jnp.ptp(series) > ROUNDING * float(np.finfo(h.dtype).eps)
         tau = jnp.where(varies, statistics.autocorrelation_time(series).value, 0.5)
         effective = jnp.sum(series) ** 2 / jnp.sum(series**2) / jnp.maximum(2 * tau, 1)
+        back = self._backwards(known, rest, states, back_key)
         r_hat = jnp.where(varies, statistics.r_hat(series), 1)
         error = jnp.where(varies, statistics.mean(series).stderr, 0)
         status = jnp.where(effective < RELIABLE, jnp.int32(Status.FEW), below.status)
+        agree = (r_hat < MOST_R_HAT) & (jnp.abs(back - ratio) < MOST_GAP + 5 * error)
         return sampled(
             h,
             Ensemble(
@@ -195,9 +201,10 @@ class Widom:
             ),
             jnp.sqrt(below.stderr**2 + error**2),
             method=f"insertion of site {self.site}; without it: {below.method}",
-            status=jnp.where(r_hat < MOST_R_HAT, status, jnp.int32(Status.UNCONVERGED)),
+            status=jnp.where(agree, status, jnp.int32(Status.UNCONVERGED)),
             info={
                 "log_ratio": ratio,
+                "log_ratio_back": back,
                 "smaller": below.log_z,
                 "r_hat": r_hat,
                 "effective_sample_size": effective,
@@ -226,6 +233,22 @@ class Widom:
             return h.condition({self.site: states[self.empty or 0]})
         parts = [h.condition({self.site: state}) for state in states]
         return functools.reduce(operator.add, parts) / len(parts)
+
+    def _backwards(
+        self, h: Hamiltonian, rest: Hamiltonian, states: Float[Array, " q *event"], key: Array
+    ) -> Float[Array, ""]:
+        """log Z - log Z_0 from configurations of the whole system, by a ladder of its own."""
+        start_key, place_key, run_key = random.split(key, 3)
+        start = started(h, self.kernel, None, None, key=start_key)
+        betas = rungs(start, self.n_states, None, key=place_key)
+        n_sweeps = max(self.n_sweeps // N_BACK, self.thin)
+        _, found = ladder_run(
+            start, betas, self.n_chains, n_sweeps, self.thin, self.n_warmup, run_key
+        )
+        x = found[-1].reshape(*found.shape[1:3], -1, *h.space.event_shape)
+        others = jnp.delete(x, self.site, axis=2).reshape(*x.shape[:2], *rest.state_shape)
+        log_w = logsumexp(_inserted(h, rest, others, states, self.site)[1], axis=0)
+        return math.log(log_w.size) - logsumexp(-log_w)
 
 
 @functools.partial(jax.jit, static_argnames=("site",))
