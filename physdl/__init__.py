@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from physdl import lattices as lattices
     from physdl import models as models
     from physdl import reference as reference
+    from physdl import rg as rg
     from physdl import sampling as sampling
     from physdl import scaling as scaling
     from physdl import spaces as spaces
@@ -40,6 +41,7 @@ _MODULES = (
     "lattices",
     "models",
     "reference",
+    "rg",
     "sampling",
     "scaling",
     "spaces",

@@ -24,10 +24,13 @@ Examples:
   physdl info model.uai
   physdl study ising
   physdl sample ising --size 64x64 --kernel swendsen-wang --sweeps 5000
+  physdl rg ising --size 8x8 -p coupling=0.3 --exponents --plot flow.png
 """
 
 
 OUT_HELP = "Keep configurations here (.npz), up to 1000 in all."
+MAP_HELP = "See: physdl maps."
+PLOT_HELP = "Draw the flow (.png, .pdf, .svg)."
 FOLDER_HELP = "Checkpoints: the same command goes on from there."
 OUT_OF_MEMORY = "memory ran out: take a smaller model, or another --method."
 
@@ -193,6 +196,33 @@ def sample(**options: Any) -> None:
     from physdl.cli.sample import run
 
     run(**options)
+
+
+@main.command()
+@_model_options
+@click.option(
+    "--map", "name", default="migdal-kadanoff", show_default=True, help="See: physdl maps."
+)
+@click.option("--scale", type=click.FloatRange(1, min_open=True), help="Length ratio of a step.")
+@click.option("--steps", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--fixed-point", is_flag=True, help="Also the critical point and the fixed point.")
+@click.option("--exponents", is_flag=True, help="Also the exponents there.")
+@click.option(
+    "--plot", metavar="FILE", type=click.Path(path_type=Path), help="Draw the flow (.png)."
+)
+def rg(**options: Any) -> None:
+    """The flow of MODEL's couplings under a renormalization-group map."""
+    from physdl.cli.rg import run
+
+    run(**options)
+
+
+@main.command()
+def maps() -> None:
+    """The renormalization-group maps, one line each."""
+    from physdl.cli.rg import listing
+
+    click.echo(listing())
 
 
 @main.command()

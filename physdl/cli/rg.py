@@ -1,0 +1,274 @@
+"""``physdl rg``: the flow of a model's couplings, its fixed point, exponents and critical point."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from physdl import rg
+from physdl.cli.named import build
+from physdl.cli.output import as_json as to_json
+from physdl.cli.output import progress, set_precision
+from physdl.errors import (
+    FormatError,
+    MissingDependencyError,
+    SpaceError,
+    StructureError,
+    UnknownNameError,
+)
+from physdl.hamiltonian import Hamiltonian
+from physdl.rg import RGMap, RGStatus
+from physdl.spaces import SPIN, Line, Sphere
+
+__all__ = ["MAPS", "listing", "run"]
+
+LEAST, MOST = 0.01, 8.0
+SHOWN = 8
+NEAR = 0.2
+UNDIVIDED = "No fixed point divides the line of these models."
+AWAY = "The critical flow runs away: its fixed point lies at infinite couplings."
+
+
+@dataclass(frozen=True)
+class Renormalized:
+    """A map, what its couplings are called, and where a model lies among them.
+
+    Attributes:
+      map: the map.
+      names: of the couplings.
+      couplings: those of the model; ``None`` where the map has none of a microscopic model.
+      guess: where Newton's method starts; ``None`` searches along the couplings of the model.
+    """
+
+    map: RGMap
+    names: tuple[str, ...]
+    couplings: Float[Array, " n"] | None
+    guess: Float[Array, " n"] | None = None
+
+
+def _migdal_kadanoff(h: Hamiltonian, scale: float | None) -> Renormalized:
+    basis, k = rg.bond_of(h)
+    return Renormalized(rg.MigdalKadanoff(_whole(scale or 2), len(h.shape), basis), basis.names, k)
+
+
+def _limit(h: Hamiltonian, scale: float | None) -> Renormalized:
+    basis, k = rg.bond_of(h)
+    limit = rg.MigdalKadanoffFlow(len(h.shape), basis, scale or 2.0)
+    return Renormalized(limit, basis.names, k)
+
+
+def _decimation(h: Hamiltonian, scale: float | None) -> Renormalized:
+    """Bond moving in one dimension, where nothing is moved."""
+    if len(h.shape) != 1:
+        raise StructureError(
+            f"decimation is exact on a chain, got a lattice of shape {h.shape}: "
+            "use --map migdal-kadanoff."
+        )
+    return _migdal_kadanoff(h, scale)
+
+
+def _functional(h: Hamiltonian, scale: float | None) -> Renormalized:
+    frg = rg.FunctionalRG(n_components=_n_components(h), dim=len(h.shape))
+    guess = frg.guess()
+    return Renormalized(frg, tuple(f"lambda_{i}" for i in range(guess.size)), None, guess)
+
+
+MAPS: dict[str, tuple[Callable[[Hamiltonian, float | None], Renormalized], str]] = {
+    "migdal-kadanoff": (_migdal_kadanoff, "bond moving; nearest-neighbour models of finite spaces"),
+    "migdal-kadanoff-limit": (_limit, "bond moving in the limit of small steps"),
+    "decimation": (_decimation, "summing out sites of a chain, exact"),
+    "functional": (_functional, "Wetterich's equation of O(n) models, local potential"),
+}
+
+
+def listing() -> str:
+    """The maps, one line each."""
+    return "\n".join(f"  {name:22s} {what}" for name, (_, what) in MAPS.items())
+
+
+def run(
+    *,
+    name: str,
+    scale: float | None,
+    steps: int,
+    fixed_point: bool,
+    exponents: bool,
+    plot: Path | None,
+    precision: str,
+    seed: int,
+    as_json: bool,
+    evidence: str | None,
+    **model: Any,
+) -> None:
+    """Carry out the command."""
+    set_precision(precision)
+    if name not in MAPS:
+        raise UnknownNameError("map", name, MAPS)
+    with progress("reading the model") as stage:
+        h, title = build(**model, evidence=evidence, seed=seed)
+        start = MAPS[name][0](h, scale)
+        stage("renormalizing")
+        values: dict[str, Any] = {"map": name, "couplings": list(start.names)}
+        values |= _flow(start, steps)
+        if fixed_point or exponents:
+            values |= _fixed(start, exponents)
+        if plot:
+            stage("drawing")
+            _draw(start, values, plot)
+    click.echo(to_json(values) if as_json else _text(title, values))
+
+
+def _flow(start: Renormalized, steps: int) -> dict[str, Any]:
+    if start.couplings is None:
+        return {}
+    found = rg.flow(start.map, start.couplings, steps)
+    rows = jnp.concatenate([start.couplings[None], found.couplings])
+    flow = {"flow": np.asarray(rows).tolist(), "error": float(jnp.max(found.error))}
+    f = rg.free_energy(start.map, start.couplings)
+    return flow | ({"free_energy": float(f)} if math.isfinite(float(f)) else {})
+
+
+def _fixed(start: Renormalized, exponents: bool) -> dict[str, Any]:
+    guess, values = start.guess, {}
+    if guess is None:
+        assert start.couplings is not None
+        line = start.couplings
+        crossing = rg.critical_point(
+            start.map, lambda t: t * line, LEAST, MOST, phase=lambda k: k[0]
+        )
+        status = RGStatus(int(crossing.status))
+        if status is not RGStatus.OK:
+            return {"status": "NONE", "message": UNDIVIDED}
+        values["critical_scale"] = float(crossing.parameter)
+        guess = _nearest(start.map, crossing.couplings)
+    found = rg.fixed_point(start.map, guess)
+    moved = float(jnp.max(jnp.abs(found.couplings - guess)))
+    if moved > NEAR * float(jnp.max(jnp.abs(guess))):
+        return values | {"status": "NONE", "message": AWAY}
+    values["fixed_point"] = np.asarray(found.couplings).tolist()
+    values["status"] = RGStatus(int(found.status)).name
+    if exponents:
+        out = rg.exponents(start.map, found)
+        values["y"] = np.asarray(out.y).tolist()
+        values["eigenvalues"] = np.real(np.asarray(out.eigenvalues)).tolist()
+        values["kinds"] = list(out.kinds())
+        values["status"] = RGStatus(int(max(found.status, out.status))).name
+    return values
+
+
+def _nearest(map_: RGMap, critical: Float[Array, " n"]) -> Float[Array, " n"]:
+    """Where the flow from a critical point first slows down most: near its fixed point."""
+    steps = rg.flow(map_, critical, 60).couplings
+    path = jnp.concatenate([critical[None], steps])
+    moved = np.max(np.abs(np.diff(path, axis=0)), axis=1)
+    faster = np.flatnonzero(moved[1:] > moved[:-1])
+    return path[faster[0] if len(faster) else -1]
+
+
+def _text(title: str, values: dict[str, Any]) -> str:
+    lines = [title, f"  map            {values['map']}"]
+    if "flow" in values:
+        lines.append("  step  " + "".join(f"{name:>16s}" for name in values["couplings"]))
+        for n, row in enumerate(values["flow"]):
+            lines.append(f"  {n:4d}  " + "".join(f"{k:16.9g}" for k in row))
+    if "free_energy" in values:
+        lines.append(f"  -log Z / site  {values['free_energy']:.12g}")
+    if "critical_scale" in values:
+        lines.append(f"  critical at    {values['critical_scale']:.12g} times these couplings")
+    if "fixed_point" in values:
+        point = values["fixed_point"]
+        more = "  ..." if len(point) > SHOWN else ""
+        lines.append("  fixed point    " + "  ".join(f"{k:.12g}" for k in point[:SHOWN]) + more)
+    shown = list(zip(values.get("y", ()), values.get("kinds", ()), strict=True))
+    lines += [f"  y              {y:.10g}  ({kind})" for y, kind in shown[:SHOWN]]
+    if len(shown) > SHOWN:
+        lines.append(f"                 and {len(shown) - SHOWN} more")
+    status = values.get("status", "OK")
+    if status != "OK":
+        lines.append("  status         " + (values.get("message") or RGStatus[status].message))
+    return "\n".join(lines)
+
+
+def _draw(start: Renormalized, values: dict[str, Any], path: Path) -> None:
+    """The flow: R(k) over k for one coupling, arrows for two, else couplings by step."""
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise MissingDependencyError("matplotlib", "--plot") from error
+    figure, axes = plt.subplots(figsize=(6, 4.5))
+    if len(start.names) == 1:
+        _cobweb(axes, start, values)
+    elif len(start.names) == 2:
+        _arrows(axes, start, values)
+    elif "flow" in values:
+        for name, column in zip(start.names, np.array(values["flow"]).T, strict=True):
+            axes.plot(column, "o-", label=name)
+        axes.set(xlabel="step", ylabel="coupling")
+        axes.legend()
+    else:
+        axes.stem(values.get("y", []))
+        axes.set(xlabel="scaling field", ylabel="y")
+    figure.tight_layout()
+    try:
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} cannot be written: {error}.") from error
+
+
+def _cobweb(axes: Any, start: Renormalized, values: dict[str, Any]) -> None:
+    seen = [abs(row[0]) for row in values.get("flow", [])[:2]]
+    centre = abs(values.get("fixed_point", [0.5])[0])
+    k = jnp.linspace(0, 2.2 * max(centre, *seen, 1e-3), 200)[1:]
+    after = jax.vmap(lambda k: start.map(k[None]).couplings[0])(k)
+    axes.plot(k, after, label="R(k)")
+    axes.plot(k, k, "0.6", lw=1, label="k")
+    path = np.array(values["flow"])[:, 0]
+    corners = np.repeat(path, 2)
+    axes.plot(corners[:-1], corners[1:], "C3", lw=1, label="flow")
+    if "fixed_point" in values:
+        axes.plot(*values["fixed_point"] * 2, "ko", label="fixed point")
+    axes.set(xlim=(0, float(k[-1])), ylim=(0, float(k[-1])))
+    axes.set(xlabel=f"k of {start.names[0]}", ylabel="R(k)")
+    axes.legend(frameon=False)
+
+
+def _arrows(axes: Any, start: Renormalized, values: dict[str, Any]) -> None:
+    points = np.array([*values["flow"][:1], values.get("fixed_point", values["flow"][0])])
+    size = np.maximum(1.5 * np.abs(points).max(0), 0.1)
+    low = np.where(points.min(0) < 0, -size, 0.0)
+    x, y = (np.linspace(low[i], size[i], 15) for i in range(2))
+    seen = rg.flow_field(start.map, x, y)
+    arrows = np.asarray(seen.arrows)
+    length = np.maximum(np.linalg.norm(arrows, axis=-1, keepdims=True), 1e-300)
+    axes.quiver(x, y, *np.moveaxis(arrows / length, -1, 0), color="0.6", angles="xy")
+    if len(seen.separatrix):
+        axes.plot(*np.asarray(seen.separatrix).T, "C1", label="separatrix")
+    if len(seen.fixed_points):
+        axes.plot(*np.asarray(seen.fixed_points).T, "ko", label="fixed points")
+    axes.plot(*np.array(values["flow"]).T, "C3.-", lw=1, label="flow")
+    axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    axes.set(xlabel=f"k of {start.names[0]}", ylabel=f"k of {start.names[1]}")
+    axes.legend(frameon=False)
+
+
+def _whole(scale: float) -> float:
+    return int(scale) if float(scale).is_integer() else scale
+
+
+def _n_components(h: Hamiltonian) -> int:
+    """n of an O(n) model."""
+    if h.space == SPIN or isinstance(h.space, Line):
+        return 1
+    if isinstance(h.space, Sphere):
+        return h.space.n_components
+    raise SpaceError(f"the functional map is for O(n) models, got {h.space!r}: use ising or o_n.")

@@ -1,0 +1,69 @@
+"""The renormalization group: maps, flows, fixed points and exponents by automatic differentiation.
+
+Any ``RGMap`` runs through the same functions: ``flow``, ``fixed_point``, ``exponents``,
+``critical_point``, ``free_energy``.
+"""
+
+from physdl.rg._base import RGFlow as RGFlow
+from physdl.rg._base import RGMap as RGMap
+from physdl.rg._base import RGStatus as RGStatus
+from physdl.rg._base import RGStep as RGStep
+from physdl.rg._bond_of import bond_of as bond_of
+from physdl.rg._critical_point import CriticalPoint as CriticalPoint
+from physdl.rg._critical_point import critical_point as critical_point
+from physdl.rg._exponents import Exponents as Exponents
+from physdl.rg._exponents import exponents as exponents
+from physdl.rg._exponents import exponents_of_matrix as exponents_of_matrix
+from physdl.rg._fixed_point import FixedPoint as FixedPoint
+from physdl.rg._fixed_point import fixed_point as fixed_point
+from physdl.rg._flow_field import FlowField as FlowField
+from physdl.rg._flow_field import flow_field as flow_field
+from physdl.rg._trajectory import flow as flow
+from physdl.rg._trajectory import free_energy as free_energy
+from physdl.rg.block_spin import BlockAverage as BlockAverage
+from physdl.rg.block_spin import BlockDecimation as BlockDecimation
+from physdl.rg.block_spin import BlockMap as BlockMap
+from physdl.rg.block_spin import LinearFilter as LinearFilter
+from physdl.rg.block_spin import Majority as Majority
+from physdl.rg.block_spin import Triangles as Triangles
+from physdl.rg.bond import Bond as Bond
+from physdl.rg.bond import bond as bond
+from physdl.rg.central_limit import CentralLimit as CentralLimit
+from physdl.rg.central_limit import cumulants_of_moments as cumulants_of_moments
+from physdl.rg.central_limit import edgeworth as edgeworth
+from physdl.rg.central_limit import edgeworth_hamiltonian as edgeworth_hamiltonian
+from physdl.rg.central_limit import moments_of_cumulants as moments_of_cumulants
+from physdl.rg.cumulant import Cumulant as Cumulant
+from physdl.rg.decimation import Decimation as Decimation
+from physdl.rg.decimation import decimate as decimate
+from physdl.rg.epsilon import EpsilonExpansion as EpsilonExpansion
+from physdl.rg.epsilon import EpsilonSeries as EpsilonSeries
+from physdl.rg.epsilon import epsilon_series as epsilon_series
+from physdl.rg.functional import FunctionalRG as FunctionalRG
+from physdl.rg.gaussian import GaussianRG as GaussianRG
+from physdl.rg.inverse import Couplings as Couplings
+from physdl.rg.inverse import blocked as blocked
+from physdl.rg.inverse import pseudolikelihood as pseudolikelihood
+from physdl.rg.kadanoff import Kadanoff as Kadanoff
+from physdl.rg.kadanoff import best_kadanoff as best_kadanoff
+from physdl.rg.matching import Matching as Matching
+from physdl.rg.matching import matching as matching
+from physdl.rg.matching import scale_invariance as scale_invariance
+from physdl.rg.mcrg import MCRG as MCRG
+from physdl.rg.mcrg import Sector as Sector
+from physdl.rg.mcrg import mcrg as mcrg
+from physdl.rg.mcrg import mcrg_run as mcrg_run
+from physdl.rg.migdal_kadanoff import MigdalKadanoff as MigdalKadanoff
+from physdl.rg.migdal_kadanoff import MigdalKadanoffFlow as MigdalKadanoffFlow
+from physdl.rg.operators import Operator as Operator
+from physdl.rg.operators import OperatorBasis as OperatorBasis
+from physdl.rg.operators import operator_basis as operator_basis
+from physdl.rg.potentials import AboutMinimum as AboutMinimum
+from physdl.rg.potentials import AboutZero as AboutZero
+from physdl.rg.potentials import Grid as Grid
+from physdl.rg.random_bonds import Population as Population
+from physdl.rg.random_bonds import RandomBonds as RandomBonds
+from physdl.rg.regulators import Exponential as Exponential
+from physdl.rg.regulators import Litim as Litim
+from physdl.rg.universality import Universality as Universality
+from physdl.rg.universality import universality as universality

@@ -1,0 +1,81 @@
+"""Kadanoff's map against Onsager's free energy, a sum over states, and the published exponents."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physdl import reference, rg
+from physdl.errors import ShapeError
+
+GUESS = jnp.array([0.28, 0.14, -0.01, 0.0, 0.0])
+
+
+@pytest.fixture(scope="module")
+def best():
+    return jax.jit(rg.best_kadanoff)(GUESS)
+
+
+def square_function(k, s):
+    """S of one square, spins in ring order, written out."""
+    a, b, c, d = s
+    pairs = k[0] / 2 * (a * b + b * c + c * d + d * a) + k[1] * (a * c + b * d)
+    odd = k[3] / 4 * (a + b + c + d) + k[4] * (a * b * c + b * c * d + c * d * a + d * a * b)
+    return pairs + k[2] * a * b * c * d + odd
+
+
+def test_one_step_is_the_sum_over_four_spins():
+    k, p = [0.3, 0.1, -0.05, 0.2, 0.02], 0.7
+    step = rg.Kadanoff(p)(jnp.array(k))
+    states = list(itertools.product((1, -1), repeat=4))
+    for mu in states:
+        total = 0.0
+        for s in states:
+            tie = p * np.dot(mu, s) - np.log(2 * np.cosh(p * sum(s)))
+            total += np.exp(4 * square_function(k, s) + tie)
+        after = square_function(np.asarray(step.couplings), mu) + 4 * float(step.log_weight)
+        assert after == pytest.approx(np.log(total), rel=1e-13)
+
+
+def test_published_exponents(best):
+    """alpha = 0.0017 and delta = 15.04 of the square lattice (SCIENCE 5.3, there from memory)."""
+    at = rg.fixed_point(best, GUESS)
+    found = rg.exponents(best, at)
+    assert int(at.status) == int(found.status) == 0
+    y_h, y_t = found.y[:2].tolist()
+    assert 2 - 2 / y_t == pytest.approx(0.0017, abs=1e-4)
+    assert y_h / (2 - y_h) == pytest.approx(15.04, abs=5e-3)
+
+
+def test_the_best_parameter_makes_the_bound_largest(best):
+    k = rg.fixed_point(best, GUESS).couplings
+    f = jax.jit(lambda p: rg.free_energy(rg.Kadanoff(p), k))
+    p = float(best.parameter)
+    assert abs(float(jax.grad(f)(p))) < 1e-9
+    assert float(f(p)) > max(float(f(p - 0.02)), float(f(p + 0.02)))
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.766, 1.5])
+def test_bounds_the_free_energy_from_below(p):
+    """-log Z per site of the map is below Onsager's, with and without a best parameter."""
+    couplings = jnp.array([0.1, 0.3, 0.43, 0.5, 1.0])
+    f = jax.jit(
+        jax.vmap(lambda k: rg.free_energy(rg.Kadanoff(p), jnp.zeros(5, k.dtype).at[0].set(k)))
+    )(couplings)
+    exact = [-float(reference.onsager_log_z(k)) for k in couplings]
+    assert np.all(np.asarray(f) <= exact)
+
+
+def test_no_coupling_and_strong_coupling_are_exact():
+    """Without a tie free spins stay free; a strong tie keeps an ordered lattice ordered."""
+    free = rg.free_energy(rg.Kadanoff(0.0), jnp.zeros(5))
+    assert float(free) == pytest.approx(-np.log(2), rel=1e-12)
+    cold = rg.free_energy(rg.Kadanoff(5.0), jnp.array([6.0, 0.0, 0.0, 0.1, 0.0]))
+    assert float(cold) == pytest.approx(-12.1, rel=1e-9)
+
+
+def test_refuses_couplings():
+    with pytest.raises(ShapeError, match="K_1, K_2, K_4, h, K_3"):
+        rg.Kadanoff(0.7)(jnp.ones(4))
