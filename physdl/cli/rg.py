@@ -136,7 +136,8 @@ def _flow(start: Renormalized, steps: int) -> dict[str, Any]:
 
 
 def _fixed(start: Renormalized, exponents: bool) -> dict[str, Any]:
-    guess, values = start.guess, {}
+    guess = start.guess
+    values: dict[str, Any] = {}
     if guess is None:
         assert start.couplings is not None
         line = start.couplings

@@ -1,4 +1,4 @@
-"""Polynomials through Chebyshev points of [0, 1]: nodes, derivative and values (static matrices)."""
+"""Polynomials through Chebyshev points of [0, 1]: their derivatives, and their values between."""
 
 import functools
 from typing import Any
@@ -27,7 +27,8 @@ def chebyshev(n: int) -> tuple[Matrix, Matrix, Matrix]:
     away = x[:, None] - x + np.eye(n)
     derivative = weight / weight[:, None] / away
     derivative -= np.diag(derivative.sum(axis=1))
-    return x, derivative, np.linalg.inv(np.polynomial.chebyshev.chebvander(2 * x - 1, n - 1))
+    modes = np.cos(np.outer(np.pi - angle, np.arange(n)))
+    return x, derivative, np.linalg.inv(modes)
 
 
 def interpolated(values: Float[Array, " n"], x: Float[Array, ""] | Any) -> Float[Array, ""]:

@@ -17,6 +17,7 @@ from physdl.rg._base import RGFlow, RGStep
 __all__ = ["integrated"]
 
 FIRST_STEP = 0.01
+LARGEST_STEP = 0.1
 MAX_STEPS = 4096
 
 
@@ -38,7 +39,9 @@ def integrated(flow: RGFlow, couplings: Any) -> RGStep[Any]:
         dt0=end * FIRST_STEP,
         y0=k,
         args=flow,
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
+        stepsize_controller=diffrax.PIDController(
+            rtol=tolerance, atol=tolerance, dtmax=end * LARGEST_STEP
+        ),
         adjoint=diffrax.DirectAdjoint(),
         max_steps=MAX_STEPS,
         throw=False,

@@ -36,7 +36,8 @@ class Exponents:
       eigenvalues: of the linearised map, or of the derivative of ``beta``, in that order.
       right: column a is the direction of the a-th scaling field in the space of couplings.
       left: row a is the a-th scaling field; ``left @ right`` is the identity.
-      status: an ``RGStatus``; UNCONVERGED where the couplings are no fixed point.
+      status: an ``RGStatus``; UNCONVERGED where the couplings are no fixed point, COMPLEX where a
+        relevant eigenvalue or the leading irrelevant one is complex.
     """
 
     y: Float[Array, " n"]
@@ -103,7 +104,8 @@ def exponents_of_matrix(matrix: Float[Array, "n n"], scale: Any = None) -> Expon
         zero = square == 0
         y = jnp.where(zero, -jnp.inf, jnp.log(jnp.where(zero, 1, square)) / 2) / jnp.log(scale)
     largest = jnp.max(jnp.abs(values), initial=0.0)
-    spiral = jnp.any(jnp.abs(jnp.imag(values)) > COMPLEX * largest)
+    leading = jnp.arange(len(y)) <= jnp.sum(y > 0)
+    spiral = jnp.any(leading & (jnp.abs(jnp.imag(values)) > COMPLEX * largest))
     status = jnp.select(
         [~finite, spiral], [RGStatus.LEFT.value, RGStatus.COMPLEX.value], RGStatus.OK.value
     )

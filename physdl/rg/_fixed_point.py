@@ -126,7 +126,8 @@ def _newton(
         return nearer[0], nearer[1], n + 1, size(step), better
 
     def unfinished(carry: Carry) -> Array:
-        return carry[4] & (carry[2] < max_steps) & (size(carry[1]) > 0)
+        x, fx, n, last, better = carry
+        return better & (n < max_steps) & (size(fx) > 0) & (last > eps * (1 + size(x)))
 
     far = jnp.full((), jnp.inf, x.dtype)
     begin = (x, f(x), jnp.zeros((), x.dtype), far, jnp.asarray(True))

@@ -55,7 +55,8 @@ def matrix_logarithm(w: Float[Array, "n n"]) -> Float[Array, "n n"]:
         return x @ (identity + inverse) / 2, (2 * identity + m + inverse) / 4
 
     def square_root(_: Array, x: Array) -> Array:
-        return jax.lax.fori_loop(0, N_ROOT_STEPS, newton, (x, x))[0]
+        root: Array = jax.lax.fori_loop(0, N_ROOT_STEPS, newton, (x, x))[0]
+        return root
 
     root = jax.lax.fori_loop(0, N_ROOTS, square_root, w / size)
     nodes, weights = np.polynomial.legendre.leggauss(N_NODES)

@@ -18,8 +18,9 @@ modes drop out at N = 1. rho and u are measured in units of 4 v_d N / d, v_d^(-1
 Gamma(d/2), which leaves no number in the equation and a limit of infinite N (the spherical model,
 ``n_components=inf``): nu = 1/(d - 2), omega = 4 - d.
 
-Eigenvalues of the derivative of beta are y_1 = 1/nu and y_2 = -omega. A polynomial of degree n
-knows n of them; the last few are no physics, and most often complex.
+Eigenvalues of the derivative of beta are y_1 = 1/nu and y_2 = -omega. A potential of n couplings
+has n; the last few are no physics, and most often complex (``exponents`` then says COMPLEX,
+which here concerns the irrelevant end alone). float32 leaves nu and omega to 1e-4.
 
 The anomalous dimension eta = -d log Z / d log k is read off at the minimum kappa of u, with
 lambda = u''(kappa) and the kinetic threshold m of ``regulators``, of
@@ -151,10 +152,10 @@ class FunctionalRG:
         if self.anomalous == "goldstone":
             a, b = (4 / n * kappa * second**2 * m for m in kinetic(mass, zero, self.dim))
         else:
-            radial = (2 / n * kappa * (3 * second + 2 * kappa * third) ** 2,)
-            radial += (2 * (1 - 1 / n) * kappa * second**2,)
+            heavy = 2 / n * kappa * (3 * second + 2 * kappa * third) ** 2
+            light = 2 * (1 - 1 / n) * kappa * second**2
             thresholds = kinetic(mass, mass, self.dim), kinetic(zero, zero, self.dim)
-            a, b = (radial[0] * m + radial[1] * o for m, o in zip(*thresholds, strict=True))
+            a, b = (heavy * m + light * o for m, o in zip(*thresholds, strict=True))
         found: Array = a / (1 + b)
         return found
 
@@ -170,7 +171,7 @@ class FunctionalRG:
     def loops(self, transversal: Array, radial: Array, eta: Any) -> Array:
         """(1 - 1/N) l(w) + (1/N) l(v), for every w and v."""
         poles, weights = self.regulator.poles(self.dim, eta)
-        l = jax.vmap(lambda w: jnp.sum(weights / (poles + w)))
+        l: Any = jax.vmap(lambda w: jnp.sum(weights / (poles + w)))
         return self._mixed(l(transversal), l(radial))
 
     def loop_series(self, transversal: Array, radial: Array, eta: Any) -> Array:
@@ -179,15 +180,19 @@ class FunctionalRG:
         one = jnp.zeros_like(radial).at[0].set(1)
         shift = np.subtract.outer(np.arange(len(one)), np.arange(len(one)))
 
-        def l(w: Array) -> Array:
+        def series(w: Array) -> Array:
             times = jnp.where(shift >= 0, w[np.abs(shift)], 0)
             inverse = lambda p: solve_triangular(times + p * np.eye(len(one)), one, lower=True)
-            return weights @ jax.vmap(inverse)(poles)
+            inverses: Any = jax.vmap(inverse)
+            found: Array = weights @ inverses(poles)
+            return found
 
-        return self._mixed(l(transversal), l(radial))
+        return self._mixed(series(transversal), series(radial))
 
     def _mixed(self, transversal: Array, radial: Array) -> Array:
-        return (1 - 1 / self.n_components) * transversal + radial / self.n_components
+        share = 1 / self.n_components
+        found: Array = (1 - share) * transversal + share * radial
+        return found
 
 
 @jax.jit

@@ -11,12 +11,12 @@ minimum lies. The unit changes nothing but the scale of couplings, which it keep
     AboutZero       k = (c_1, ..., c_n)           u = sum_m c_m (rho / rho_0)^m
     Grid            k = u' at Chebyshev points    of 0 <= rho <= reach rho_0
 
-About the minimum the expansion converges where the fixed point is regular around it: fast for d of
-3 and more, and for many components; below d = 2.8 an Ising model needs the grid (T. R. Morris, Phys.
-Lett. B 334, 355 (1994) on the radius of convergence). About zero it does not converge, but settles
-over a few orders. The grid is a global collocation, exponentially accurate in its number of points
-(J. Borchardt and B. Knorr, Phys. Rev. D 91, 105011 (2015)); nothing needs to be told at its end,
-where the flow carries everything outwards.
+About the minimum the expansion converges fast for d >= 3, and for many components in any d. Below
+d = 2.8 it does not for few: there its spectrum fills with relevant eigenvalues that are no physics,
+and a grid is needed. About zero field it does not converge either, but settles for a few orders.
+The grid is a global collocation, exponentially accurate in its number of points (J. Borchardt and
+B. Knorr, Phys. Rev. D 91, 105011 (2015)); nothing needs to be told at its end, where the flow
+carries everything outwards.
 """
 
 import dataclasses
@@ -68,7 +68,7 @@ class Potential(Protocol):
 class AboutMinimum:
     """u = sum over m of c_m ((rho - kappa) / rho_0)^m, m = 2 ... order, about the running minimum.
 
-    It describes the ordered phase and the fixed points, with kappa > 0.
+    It describes fixed points and the ordered phase, where kappa > 0; for d >= 2.8.
 
     Attributes:
       order: of the polynomial, 2 or more, and the number of couplings.
@@ -98,16 +98,17 @@ class AboutMinimum:
         return jnp.append(unit * moves, flow[2:] + carried)
 
     def start(self, frg: Any) -> Couplings:
-        """The Taylor coefficients of A ((rho / kappa)^q - 1)."""
+        """The first Taylor coefficients of A ((rho / kappa)^q - 1)."""
         amplitude, at, power = _large_n(frg)
-        degrees = jnp.arange(2.0, self.order + 1)
-        ratios = (power - (degrees - 2)) / (degrees - 1)
-        slope = amplitude * jnp.cumprod(ratios) / at ** (degrees - 1)
-        return jnp.append(at, slope * frg.unit**degrees / degrees)
+        first = amplitude * power * frg.unit**2 / (2 * at)
+        second = first * (power - 1) * frg.unit / (3 * at)
+        rest = jnp.zeros(self.order, at.dtype)
+        return jnp.concatenate([jnp.stack([at, first, second]), rest])[: self.order]
 
     def slope(self, frg: Any, k: Couplings, rho: Float[Array, ""]) -> Float[Array, ""]:
         """u'(rho)."""
-        return _polynomial_slope(_coefficients(k), (rho - k[0]) / frg.unit) / frg.unit
+        found: Array = _polynomial_slope(_coefficients(k), (rho - k[0]) / frg.unit) / frg.unit
+        return found
 
     def minimum(self, frg: Any, k: Couplings) -> tuple[Array, Array, Array]:
         """kappa, u''(kappa) and u'''(kappa)."""
@@ -154,7 +155,8 @@ class AboutZero:
     def slope(self, frg: Any, k: Couplings, rho: Float[Array, ""]) -> Float[Array, ""]:
         """u'(rho)."""
         c = jnp.append(jnp.zeros_like(k[:1]), k)
-        return _polynomial_slope(c, rho / frg.unit) / frg.unit
+        found: Array = _polynomial_slope(c, rho / frg.unit) / frg.unit
+        return found
 
     def minimum(self, frg: Any, k: Couplings) -> tuple[Array, Array, Array]:
         """The expansion is about kappa = 0."""
@@ -194,14 +196,16 @@ class Grid:
 
     def rho(self, frg: Any) -> Couplings:
         """The points."""
-        return self.reach * frg.unit * jnp.asarray(chebyshev(self.n_points)[0])
+        points: Array = self.reach * frg.unit * jnp.asarray(chebyshev(self.n_points)[0])
+        return points
 
     def beta(self, frg: Any, k: Couplings) -> Couplings:
         """dk/dl."""
         rho, d, eta = self.rho(frg).astype(k.dtype), frg.dim, frg.eta(k)
         slope = self.derivative(frg, k)
         loops = frg.loops(k, k + 2 * rho * slope, eta)
-        return (2 - eta) * k - (d - 2 + eta) * rho * slope - self.derivative(frg, loops)
+        flow: Array = (2 - eta) * k - (d - 2 + eta) * rho * slope - self.derivative(frg, loops)
+        return flow
 
     def start(self, frg: Any) -> Couplings:
         """A ((rho / kappa)^q - 1)."""
@@ -226,7 +230,8 @@ class Grid:
     def derivative(self, frg: Any, values: Couplings) -> Couplings:
         """d/drho between the points."""
         matrix = jnp.asarray(chebyshev(self.n_points)[1], values.dtype)
-        return matrix @ values / (self.reach * frg.unit)
+        found: Array = matrix @ values / (self.reach * frg.unit)
+        return found
 
 
 def _check_order(order: int) -> None:
@@ -253,7 +258,8 @@ def _crossing(k: Couplings) -> Array:
         return jnp.where(below, middle, ends[0]), jnp.where(below, ends[1], middle)
 
     ends = jnp.zeros_like(k[0]), jnp.ones_like(k[0])
-    return jax.lax.fori_loop(0, BISECTIONS, halve, ends)[0]
+    found: Array = jax.lax.fori_loop(0, BISECTIONS, halve, ends)[0]
+    return found
 
 
 def _coefficients(k: Couplings) -> Array:
@@ -266,14 +272,15 @@ def _polynomial_slope(c: Array, x: Array) -> Array:
 
 
 def _expanded_flow(frg: Any, c: Array, at: Array, eta: Any) -> Array:
-    """The coefficients of du/dl about z = ``at``, for u = sum of c_m (z - at)^m, z = rho / rho_0."""
+    """The coefficients of du/dl, for u = sum of c_m (z - at)^m and z = rho / rho_0."""
     d, degrees = frg.dim, jnp.arange(len(c)).astype(c.dtype)
     slope = jnp.append(degrees[1:] * c[1:], 0)
     curvature = jnp.append(degrees[1:] * slope[1:], 0)
     transversal = slope / frg.unit
     radial = ((1 + 2 * degrees) * slope + 2 * at * curvature) / frg.unit
     scaling = at * slope + degrees * c
-    return d * c - (d - 2 + eta) * scaling - frg.loop_series(transversal, radial, eta)
+    flow: Array = d * c - (d - 2 + eta) * scaling - frg.loop_series(transversal, radial, eta)
+    return flow
 
 
 def check_couplings(potential: Potential, given: Any) -> Couplings:

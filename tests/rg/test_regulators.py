@@ -1,5 +1,7 @@
 """Threshold functions against quadrature of their definitions by scipy."""
 
+import itertools
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -36,9 +38,7 @@ def test_exponential(w, v, dim, eta):
             return y ** (dim / 2) * slope**2 / ((p + w) * (p + v)) ** 2
 
         cut = [1e-3, 1, 8, 60]
-        return sum(
-            quad(integrand, *ends, epsabs=1e-12)[0] for ends in zip(cut, cut[1:], strict=False)
-        )
+        return sum(quad(integrand, *ends, epsabs=1e-12)[0] for ends in itertools.pairwise(cut))
 
     m = -(kinetic(step) - kinetic(-step)) / (4 * step)
     assert np.isclose(float(a - eta * b), m, rtol=1e-4)
