@@ -2,8 +2,8 @@
 
 pytest benchmarks/test_functional_rg.py. One round of the first is what a fresh interpreter pays for
 guess, fixed point and exponents, traced and compiled (the caches are cleared before every round);
-``cpu_s`` is its processor time, which a busy machine does not lengthen; the goal is five seconds. The
-second is what every further N or d costs once compiled.
+``cpu_s`` is its processor time, which a busy machine does not lengthen; the goal is five seconds.
+The second is what every further N or d costs once compiled.
 """
 
 import time

@@ -157,7 +157,7 @@ def _on_manifold(
     field = jnp.real(linear.left[0])
     away = jnp.max(jnp.abs(trajectory(t) - jax.lax.stop_gradient(point)[None]), axis=1)
     nearest = jnp.argmin(jnp.where(jnp.isfinite(away), away, jnp.inf))
-    growth = jnp.abs(linear.eigenvalues[0]) ** nearest
+    growth = jnp.abs(linear.eigenvalues[0]) ** nearest.astype(t.dtype)
 
     def scaling_field(t: Array) -> Array:
         return (field @ (trajectory(t[0])[nearest] - point) / growth)[None]
