@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from physdl import estimators as estimators
     from physdl import files as files
     from physdl import lattices as lattices
+    from physdl import learning as learning
     from physdl import models as models
     from physdl import reference as reference
     from physdl import rg as rg
@@ -39,6 +40,7 @@ _MODULES = (
     "estimators",
     "files",
     "lattices",
+    "learning",
     "models",
     "reference",
     "rg",

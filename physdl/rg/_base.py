@@ -44,7 +44,7 @@ class RGStatus(enum.IntEnum):
         """The status as a sentence."""
         return {
             RGStatus.OK: "The result can be trusted.",
-            RGStatus.UNCONVERGED: "This is no fixed point: start from a nearer guess.",
+            RGStatus.UNCONVERGED: "The iteration did not converge: start nearer, or run longer.",
             RGStatus.DEGENERATE: "An eigenvalue is 1: the fixed point is not isolated or marginal.",
             RGStatus.LEFT: "The map left its domain (a coupling is not finite): start nearer.",
             RGStatus.COMPLEX: "Eigenvalues are complex: y is the growth of a spiral.",
