@@ -108,8 +108,8 @@ def decimate(
     The polynomial has one term per degree, each monomial once, and no constant, which is
     ``log_weight``. Sites that are left are renumbered in ascending order.
 
-    ``error`` is sum |c| max |monomial| over what is dropped, per site: log Z per site is off by no
-    more than that, and every energy by no more than that times the number of sites.
+    ``error`` is the sum of ``|c| max|monomial|`` over what is dropped, per site: log Z per site is
+    off by no more than that, and every energy by no more than that times the number of sites.
 
     Args:
       h: weight exp(-h), tables finite.
