@@ -18,6 +18,7 @@ in time. A and B are the Jacobian and the Hessian of what an ``Ensemble`` gives 
 (``Ensemble.log_z_of``); here they come from sums, so that a run of any length takes no memory.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -27,13 +28,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import module, static
 from physdl.rg import _moments
+from physdl.rg._base import RGStatus
 from physdl.rg._cascade import planned
 from physdl.rg._exponents import Exponents, exponents_of_matrix
 from physdl.rg._moments import Sums, jackknife
@@ -47,6 +49,7 @@ from physdl.statistics import Mean
 __all__ = ["MCRG", "Sector", "mcrg", "mcrg_run"]
 
 FEWEST_BLOCKS = 8
+MOST_DRIFT = 6.0
 
 
 @module
@@ -136,14 +139,21 @@ class MCRG:
     Attributes:
       even: the sector of y_T, or ``None``.
       odd: the sector of y_H, or ``None``.
+      status: an ``RGStatus``; UNCONVERGED where the first operator of a sector, at some level,
+        differs between the halves of a run by more than 6 standard errors. An ensemble is taken as
+        it is.
     """
 
     even: Sector | None
     odd: Sector | None
+    status: Int[Array, ""]
 
     def __repr__(self) -> str:
         parts = {"even: y_T": self.even, "odd: y_H": self.odd}
-        return "\n".join(f"{name}\n{s!r}" for name, s in parts.items() if s is not None)
+        tables = [f"{name}\n{s!r}" for name, s in parts.items() if s is not None]
+        status = RGStatus(int(self.status))
+        said = [] if status is RGStatus.OK else [f"status {status.name}: {status.message}"]
+        return "\n".join(tables + said)
 
 
 def mcrg(
@@ -216,8 +226,9 @@ def mcrg_run(
 ) -> MCRG:
     """The same from chains as they run, with nothing kept but the moments of the operators.
 
-    Nothing here says whether the chains are in equilibrium; a ``sampling.run`` of the same kernel
-    does. Wolff from random configurations takes long: its first clusters are small.
+    ``status`` sees a drift between the two halves of the run, no slower one; a ``sampling.run`` of
+    the same kernel says more. Wolff from random configurations takes long: its first clusters are
+    small.
 
     Args:
       kernel: a move of ``physdl.sampling``; one call is one sweep.
@@ -269,7 +280,18 @@ def mcrg_run(
         first += draws * thin
         found.append(sums)
     joined = jax.tree.map(lambda *v: jnp.concatenate(v), *found)
-    return _result(joined, reference, even, odd, scales)
+    drifts = jnp.any(jnp.stack([_drifts(sums) for sums in joined]))
+    status = jnp.where(drifts, RGStatus.UNCONVERGED.value, RGStatus.OK.value).astype(jnp.int32)
+    return dataclasses.replace(_result(joined, reference, even, odd, scales), status=status)
+
+
+def _drifts(sums: Sums) -> Bool[Array, ""]:
+    """Whether the first operator differs between the halves of blocks in order of time."""
+    means = sums.first[..., 0] / sums.weight[:, None]
+    n = len(means) // 2
+    early, late = means[:n], means[-n:]
+    error = jnp.sqrt((jnp.var(early, 0, ddof=1) + jnp.var(late, 0, ddof=1)) / n)
+    return jnp.any(jnp.abs(jnp.mean(early, 0) - jnp.mean(late, 0)) > MOST_DRIFT * error)
 
 
 def _result(
@@ -287,7 +309,7 @@ def _result(
         own, centre = next(each)
         return Sector(own, centre, _table(own, jnp.array(scales)), basis, scales)
 
-    return MCRG(even=sector(even), odd=sector(odd))
+    return MCRG(sector(even), sector(odd), jnp.int32(RGStatus.OK.value))
 
 
 def _matrices(sums: Sums) -> Float[Array, "n_steps n n n"]:

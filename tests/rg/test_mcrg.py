@@ -122,6 +122,22 @@ def test_square_lattice(square_16):
     assert jnp.isnan(even.table.value[0, 0, 1])
 
 
+def test_a_run_out_of_equilibrium_says_so(square_16):
+    assert int(square_16.status) == rg.RGStatus.OK
+    lattice = lattices.square(16, 16)
+    found = rg.mcrg_run(
+        sampling.Wolff(),
+        models.ising(lattice, CRITICAL),
+        rg.Majority(2),
+        even=rg.operator_basis(lattice, 2, 1),
+        n_steps=1,
+        key=KEY,
+        n_sweeps=60,
+        n_warmup=1,
+    )
+    assert int(found.status) == rg.RGStatus.UNCONVERGED and "UNCONVERGED" in repr(found)
+
+
 def test_table_reads_like_the_literature(square_16):
     text = repr(square_16)
     assert "y_T" in text and "y_H" in text and "plaquette" in text and "corner" in text
