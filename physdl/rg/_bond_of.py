@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from physdl.errors import LatticeError, SpaceError, StructureError
 from physdl.hamiltonian import Hamiltonian, Stencil
-from physdl.rg.bond import Bond, bond
+from physdl.rg.bonds import Bond, bond
 from physdl.spaces import Finite
 
 __all__ = ["bond_of"]

@@ -20,7 +20,7 @@ lattice, and works on any box that its blocks divide; a network is one as it sta
 also give the lattice of their blocks, ``blocks.lattice(lattice)``.
 
 Consequence: a block map keeps the distribution of long wavelengths and forgets the rest. Of the
-couplings it says nothing: they are measured (``rg.mcrg``, ``rg.inverse``).
+couplings it says nothing: they are measured (``rg.mcrg``, ``rg.pseudolikelihood``).
 """
 
 from typing import Protocol, runtime_checkable

@@ -30,7 +30,7 @@ from physdl.pytree import is_traced, module, static
 from physdl.rg._base import RGStep
 from physdl.rg._continuous import integrated
 from physdl.rg._matrix import log_power, matrix_exponential, matrix_logarithm
-from physdl.rg.bond import Bond, bond
+from physdl.rg.bonds import Bond, bond
 from physdl.spaces import SPIN
 
 __all__ = ["MigdalKadanoff", "MigdalKadanoffFlow"]

@@ -19,7 +19,7 @@ from physdl.errors import SettingError, ShapeError
 from physdl.pytree import module, static
 from physdl.rg._base import RGStep
 from physdl.rg._matrix import log_product
-from physdl.rg.bond import Bond, bond
+from physdl.rg.bonds import Bond, bond
 from physdl.spaces import SPIN
 
 __all__ = ["Population", "RandomBonds"]

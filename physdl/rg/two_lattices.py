@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 from physdl.errors import PhysdlError, UnknownNameError
 from physdl.pytree import module
 from physdl.rg._moments import Sums, jackknife
-from physdl.rg.mcrg import Sector
+from physdl.rg.monte_carlo import Sector
 from physdl.statistics import Mean
 
 __all__ = ["Matching", "matching", "scale_invariance"]
