@@ -117,7 +117,7 @@ def run(
         stage("renormalizing")
         values: dict[str, Any] = {"map": name, "couplings": list(start.names)}
         values |= _flow(start, steps)
-        if fixed_point or exponents:
+        if fixed_point or exponents or start.couplings is None:
             values |= _fixed(start, exponents)
         if plot:
             stage("drawing")

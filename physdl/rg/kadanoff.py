@@ -28,7 +28,7 @@ from jaxtyping import Array, Float
 from physdl.errors import ShapeError
 from physdl.numerics import logsumexp
 from physdl.pytree import module
-from physdl.rg._base import RGStep
+from physdl.rg._base import RGStatus, RGStep
 from physdl.rg._fixed_point import root
 
 __all__ = ["Kadanoff", "best_kadanoff"]
@@ -114,6 +114,8 @@ def best_kadanoff(couplings: Float[Array, " 5"], parameter: float = 0.76) -> Kad
       couplings: a guess for the fixed point.
       parameter: a guess for p.
 
+    p is NaN where Newton's method does not get there from the guesses.
+
     >>> from physdl import rg
     >>> best = best_kadanoff(jnp.array([0.28, 0.14, -0.01, 0.0, 0.0]))
     >>> fixed = rg.fixed_point(best, jnp.array([0.28, 0.14, -0.01, 0.0, 0.0]))
@@ -132,4 +134,5 @@ def best_kadanoff(couplings: Float[Array, " 5"], parameter: float = 0.76) -> Kad
         return jnp.append(step(k, p)[0] - k, f_k @ r_p / 4 - w_p)
 
     guess = jnp.append(jnp.asarray(couplings, dtype=float), parameter)
-    return Kadanoff(root(conditions, guess)[0][-1])
+    at, (_, _, status) = root(conditions, guess)
+    return Kadanoff(jnp.where(status == RGStatus.OK.value, at[-1], jnp.nan))

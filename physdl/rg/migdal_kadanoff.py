@@ -70,7 +70,7 @@ class MigdalKadanoff:
         _check(scale, dim)
         object.__setattr__(self, "real_scale", None if whole else scale)
         object.__setattr__(self, "dim", 1.0 * dim)
-        object.__setattr__(self, "bond", _ising() if bond is None else bond)
+        object.__setattr__(self, "bond", ising_bond() if bond is None else bond)
         object.__setattr__(self, "whole_scale", int(scale) if whole else None)
 
     @property
@@ -88,9 +88,7 @@ class MigdalKadanoff:
         moved = self.bond.log_weights(b ** (d - 1) * k)
         summed = self._chain(moved)
         after, constant, error = self.bond.couplings(summed)
-        inside = b**d - 1 - d * (b - 1)
-        log_weight = (d * constant + inside * np.log(self.bond.n_states)) / b**d
-        return RGStep(after, log_weight, error)
+        return RGStep(after, summed_out(constant, b, d, self.bond), error)
 
     def _chain(self, log_w: Float[Array, "q q"]) -> Float[Array, "q q"]:
         """log of the b-th power of the matrix with these logarithms of entries."""
@@ -131,7 +129,7 @@ class MigdalKadanoffFlow:
     def __init__(self, dim: float = 2, bond: Bond | None = None, scale: float = 2):
         _check(scale, dim)
         object.__setattr__(self, "dim", 1.0 * dim)
-        object.__setattr__(self, "bond", _ising() if bond is None else bond)
+        object.__setattr__(self, "bond", ising_bond() if bond is None else bond)
         object.__setattr__(self, "scale", 1.0 * scale)
 
     def beta(self, couplings: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -152,7 +150,14 @@ class MigdalKadanoffFlow:
         return integrated(self, couplings)
 
 
-def _ising() -> Bond:
+def summed_out(constant: Any, b: Any, d: Any, basis: Bond) -> Any:
+    """log Z per site of the d bonds of a cell, and of its inner sites, which have lost theirs."""
+    inside = b**d - 1 - d * (b - 1)
+    return (d * constant + inside * np.log(basis.n_states)) / b**d
+
+
+def ising_bond() -> Bond:
+    """The basis of a model that names none."""
     return bond(SPIN)
 
 

@@ -12,15 +12,14 @@ the stiffness exponent theta; in a paramagnet it shrinks to zero.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Key
 
 from physdl.errors import SettingError, ShapeError
 from physdl.pytree import module, static
 from physdl.rg._base import RGStep
 from physdl.rg._matrix import log_product
-from physdl.rg.bonds import Bond, bond
-from physdl.spaces import SPIN
+from physdl.rg.bonds import Bond
+from physdl.rg.migdal_kadanoff import ising_bond, summed_out
 
 __all__ = ["Population", "RandomBonds"]
 
@@ -76,7 +75,7 @@ class RandomBonds:
             )
         object.__setattr__(self, "scale", int(scale))
         object.__setattr__(self, "dim", dim)
-        object.__setattr__(self, "bond", _ising() if bond is None else bond)
+        object.__setattr__(self, "bond", ising_bond() if bond is None else bond)
 
     def __call__(self, couplings: Population) -> RGStep[Population]:
         """A population of as many renormalized bonds.
@@ -95,9 +94,7 @@ class RandomBonds:
         picked = jax.random.randint(draw_key, (len(k), self.scale, n_parallel), 0, len(k))
         moved = jnp.sum(k[picked], axis=2)
         after, constant, error = jax.vmap(self._in_series)(moved)
-        inside = self.scale**self.dim - 1 - self.dim * (self.scale - 1)
-        free = inside * np.log(self.bond.n_states)
-        log_weight = (self.dim * jnp.mean(constant) + free) / self.scale**self.dim
+        log_weight = summed_out(jnp.mean(constant), self.scale, self.dim, self.bond)
         return RGStep(Population(after, key), log_weight, jnp.mean(error))
 
     def _in_series(self, moved: Float[Array, "b n"]) -> tuple[Array, Array, Array]:
@@ -106,7 +103,3 @@ class RandomBonds:
         for table in tables[1:]:
             whole = log_product(whole, table)
         return self.bond.couplings((whole + whole.T) / 2)
-
-
-def _ising() -> Bond:
-    return bond(SPIN)

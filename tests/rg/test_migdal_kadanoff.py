@@ -77,12 +77,10 @@ def potts_step(k, q, b, d):
 @pytest.mark.parametrize("b, d", [(2, 2), (3, 2), (2, 3)])
 def test_potts(q, b, d):
     k = optimize.brentq(lambda k: potts_step(k, q, b, d) - k, 0.02, 3.0, xtol=1e-15)
-    slope = optimize.approx_fprime([k], lambda v: potts_step(v[0], q, b, d), 1e-7)[0]
     mk = rg.MigdalKadanoff(b, d, rg.bond(spaces.potts(q)))
     found = rg.fixed_point(mk, jnp.array([0.9 * k]))
     assert float(found[0]) == pytest.approx(k, rel=1e-9)
     y = float(rg.exponents(mk, found).y[0])
-    assert y == pytest.approx(math.log(slope) / math.log(b), abs=1e-5)
     t = (math.exp(b ** (d - 1) * k) - 1) / (math.exp(b ** (d - 1) * k) + q - 1)
     # dK'/dK by the chain rule, K -> x -> t -> t^b -> K'
     x = math.exp(b ** (d - 1) * k)
