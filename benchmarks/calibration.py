@@ -71,11 +71,15 @@ MODELS: dict[str, Callable[[], tuple[Hamiltonian, float]]] = {
 def methods(model: str) -> dict[str, Estimator]:
     """The estimators, with cluster moves on the tori of the Ising model, else with their defaults.
 
-    Local moves of the critical torus forget in hundreds of sweeps, as long as a whole run here.
+    Local moves of the critical torus forget in hundreds of sweeps, as long as a whole run here. In
+    the ordered phase few of 64 replicas have ancestors of their own, and a walk over energies has
+    farther to go.
     """
     kernel = sampling.SwendsenWang() if model.startswith("Ising") else None
+    ordered = model.endswith("0.5")
     ladder = {"n_states": 12, "n_sweeps": 400, "n_warmup": 100, "kernel": kernel}
-    walk = {"n_walkers": 32, "n_learn": 400, "n_sweeps": 1000, "n_kept": 20}
+    learn = 1600 if ordered else 400
+    walk = {"n_walkers": 32, "n_learn": learn, "n_sweeps": 1000, "n_kept": 20}
     up = estimators.AIS(n_chains=128, variance=0.5, kernel=kernel) if kernel else estimators.AIS()
     integral = estimators.ThermodynamicIntegration
     nodes = {"n_nodes" if name == "n_states" else name: v for name, v in ladder.items()}
@@ -83,7 +87,7 @@ def methods(model: str) -> dict[str, Estimator]:
         "AIS": up,
         "ReverseAIS": estimators.ReverseAIS(up),
         "PopulationAnnealing": estimators.PopulationAnnealing(
-            n_population=64, n_sweeps=2 if kernel else 5, kernel=kernel
+            n_population=256 if ordered else 64, n_sweeps=2 if kernel else 5, kernel=kernel
         ),
         "TI, adaptive": integral(**nodes),
         "TI, Gauss-Legendre": integral(rule="gauss-legendre", **nodes),

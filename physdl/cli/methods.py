@@ -16,6 +16,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "transfer-matrix": estimators.TransferMatrix,
     "contraction": estimators.Contraction,
     "planar": estimators.Planar,
+    "tensor": estimators.TensorRG,
     "gaussian": estimators.Gaussian,
     "ais": estimators.AIS,
     "reverse-ais": estimators.ReverseAIS,

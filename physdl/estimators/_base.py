@@ -32,6 +32,7 @@ class Status(enum.IntEnum):
     UNCONVERGED = 6
     GAP = 7
     QUADRATURE = 8
+    TRUNCATED = 9
 
     @property
     def message(self) -> str:
@@ -46,6 +47,7 @@ class Status(enum.IntEnum):
             Status.UNCONVERGED: "Chains, or directions, disagree beyond their errors: run longer.",
             Status.GAP: "Neighbouring states hardly overlap (info: gap): put states between.",
             Status.QUADRATURE: "The quadrature errs by more than the chains do: more nodes.",
+            Status.TRUNCATED: "The bond dimension divides a multiplet: a little more or less chi.",
         }[self]
 
 

@@ -46,6 +46,7 @@ from physdl.rg.inverse import blocked as blocked
 from physdl.rg.inverse import pseudolikelihood as pseudolikelihood
 from physdl.rg.kadanoff import Kadanoff as Kadanoff
 from physdl.rg.kadanoff import best_kadanoff as best_kadanoff
+from physdl.rg.kadanoff import tightest_kadanoff as tightest_kadanoff
 from physdl.rg.migdal_kadanoff import MigdalKadanoff as MigdalKadanoff
 from physdl.rg.migdal_kadanoff import MigdalKadanoffFlow as MigdalKadanoffFlow
 from physdl.rg.monte_carlo import MCRG as MCRG
@@ -64,6 +65,7 @@ from physdl.rg.regulators import Exponential as Exponential
 from physdl.rg.regulators import Litim as Litim
 from physdl.rg.scaling_relations import Universality as Universality
 from physdl.rg.scaling_relations import universality as universality
+from physdl.rg.tensor_map import TensorRG as TensorRG
 from physdl.rg.two_lattices import Matching as Matching
 from physdl.rg.two_lattices import matching as matching
 from physdl.rg.two_lattices import scale_invariance as scale_invariance

@@ -134,8 +134,10 @@ def _variables(term: Sites | Stencil, h: Hamiltonian) -> tuple[IntArray, IntArra
         term = Stencil(0.0, term.offsets, term.components).to_sites(h.shape, h.space)
     table = term.table.array
     n, degree = len(table), table.shape[-1]
-    flat = table.reshape(n, -1, degree) if degree else np.zeros((n, 1, 0), dtype=int)
-    return flat.reshape(n * flat.shape[1], degree), np.repeat(np.arange(n), flat.shape[1])
+    n_summed = table.shape[1] if table.ndim == 3 else 1
+    if not degree:
+        return np.zeros((n, 0), dtype=int), np.arange(n)
+    return table.reshape(n * n_summed, degree), np.repeat(np.arange(n), n_summed)
 
 
 def _colours(

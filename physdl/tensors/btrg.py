@@ -1,0 +1,101 @@
+r"""Bond-weighted coarse-graining (D. Adachi, T. Okubo, S. Todo, Phys. Rev. B 105, L060402 (2022)).
+
+As in the tensor renormalization group every tensor is cut along a diagonal, T = U S V^T, but powers
+of the singular values stay on the new bonds,
+
+    A_1 = U S^((1 - k) / 2),      E = S^k,      A_2 = S^((1 - k) / 2) V^T,
+
+and the weights of the old bonds enter the sum over the loop of four halves. The plain scheme is
+k = 0. At k = -1/2 a scale-invariant tensor stays one, and errors at a critical point are smaller by
+an order of magnitude at the same cost.
+"""
+
+from typing import TypeAlias
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from physdl.pytree import module, static
+from physdl.tensors._base import TensorStep, check_chi, divided, frobenius, padded, relative
+from physdl.tensors._factors import factors
+from physdl.tensors._torus import halvings, ring
+
+__all__ = ["BTRG"]
+
+Weighted: TypeAlias = tuple[Array, Array, Array]
+QUARTER = 4
+
+
+@module
+class BTRG:
+    """Coarse-graining of two-dimensional networks with weights on the bonds, k = -1/2.
+
+    What is renormalized is (T [l, r, u, d], weights of the bonds along x, weights along y), the
+    weights as matrices.
+
+    Attributes:
+      chi: the bond dimension.
+
+    Raises:
+      SettingError: ``chi`` is less than 2.
+
+    >>> from physdl import lattices, models, reference, tensors
+    >>> bulk = tensors.bulk(models.ising(lattices.square(2, 2), 0.4))
+    >>> found = tensors.log_z_per_tensor(BTRG(chi=8), bulk)
+    >>> bool(jnp.isclose(found, reference.onsager_log_z(0.4), rtol=2e-6))
+    True
+    """
+
+    chi: int = static(default=16)
+
+    def __post_init__(self) -> None:
+        check_chi(self.chi)
+
+    @property
+    def scale(self) -> float:
+        """The length ratio, sqrt(2)."""
+        return 2**0.5
+
+    def start(self, tensor: Float[Array, "l r u d"]) -> Weighted:
+        """The bulk tensor with legs of length chi, and bonds of weight one."""
+        t = padded(tensor, self.chi, (2,))
+        one = jnp.eye(self.chi, dtype=t.dtype)
+        return t, one, one
+
+    def step(self, network: Weighted) -> TensorStep[Weighted]:
+        """The tensor and the weights of the coarser lattice."""
+        t, along_x, along_y = network
+        n = self.chi
+        by_a = factors(jnp.einsum("lrud->lurd", t).reshape(n * n, n * n), n, QUARTER)
+        by_b = factors(jnp.einsum("lrud->urdl", t).reshape(n * n, n * n), n, QUARTER)
+        (a1, e_a, a2), (b1, e_b, b2) = (
+            (
+                (f.scaled @ f.inverse).reshape(n, n, n),
+                f.inverse @ f.inverse,
+                (f.root @ f.root @ f.root @ f.right).reshape(n, n, n),
+            )
+            for f in (by_a, by_b)
+        )
+        a2 = jnp.einsum("aps,pP,sS->aPS", a2, along_x, along_y)
+        a1 = jnp.einsum("qta,Qq,Tt->QTa", a1, along_x, along_y)
+        upper = jnp.einsum("aps,btp->asbt", a2, b2)
+        lower = jnp.einsum("qta,sqb->tsab", a1, b1)
+        after = jnp.einsum("asbt,tscd->acdb", upper, lower)
+        norm = frobenius(after)
+        return TensorStep(
+            (after / norm, e_a, e_b),
+            jnp.log(norm),
+            relative(by_a.values),
+            jnp.maximum(by_a.error, by_b.error),
+            divided(by_a.values) | divided(by_b.values),
+        )
+
+    def steps_to(self, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+        """Two steps for every halving."""
+        n, left = halvings(shape)
+        return 2 * n, left
+
+    def close(self, network: Weighted, shape: tuple[int, ...]) -> Float[Array, ""]:
+        """log Z of a ring of tensors with their weights."""
+        t, along_x, along_y = network
+        return ring(jnp.einsum("lrud,rR,dD->lRuD", t, along_x, along_y), shape)

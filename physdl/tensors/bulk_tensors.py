@@ -1,0 +1,240 @@
+r"""Bulk tensors: a translation-invariant model as a network of equal tensors.
+
+Where sites interact in pairs along the axes, W_a(s, s') = exp(-E_a(s, s')) = sum_i L_a[s, i] R_a[i,
+s'],
+
+    T[x-, x+, y-, y+, ...] = sum_s w(s) prod_a R_a[a-, s] L_a[s, a+],        w = exp(-E(s)),
+
+with legs as long as a bond has states, split in the balanced gauge. Any other interaction inside
+the 2^d cells of a plaquette (diagonal bonds, four-spin terms, constraints) goes into
+
+    T = exp(-E(corners)) on legs that carry the states of a face each: q^(2^(d-1)) long,
+
+and every corner is shared by its plaquettes. A *cell* is one site, or the sites of the last axis of
+the shape (two on a honeycomb); then T stands for as many sites.
+"""
+
+import itertools
+import math
+import string
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float
+from numpy.typing import NDArray
+
+from physdl.errors import StructureError, TooLargeError
+from physdl.hamiltonian import Hamiltonian, Stencil
+from physdl.tensors._cells import Pattern, cells
+from physdl.tensors._factors import factors
+
+__all__ = ["bulk", "dimension", "scaled_bulk", "scaled_network", "six_vertex"]
+
+LARGEST = 2**26
+
+
+def bulk(h: Hamiltonian, dim: int | None = None) -> Float[Array, "..."]:
+    """The tensor of a translation-invariant Hamiltonian with periodic boundaries.
+
+    Args:
+      h: any interactions inside the plaquettes of a square, cubic, ... box of cells; its size does
+        not matter.
+      dim: the number of axes of cells; found from the structure by default.
+
+    Raises:
+      SpaceError: the space is not finite.
+      LatticeError: the shape is no box of cells.
+      StructureError: an interaction reaches too far, or cells differ by structure (coefficients
+        given one by one, open boundaries).
+
+    >>> from physdl import lattices, models
+    >>> t = bulk(models.ising(lattices.square(4, 4), 0.4))
+    >>> t.shape, bool(jnp.isclose(jnp.einsum("iijj->", t), 2 * jnp.exp(0.8)))
+    ((2, 2, 2, 2), True)
+    """
+    tensor, log_scale = scaled_bulk(h, dim)
+    return tensor * jnp.exp(log_scale)
+
+
+def scaled_bulk(
+    h: Hamiltonian, dim: int | None = None
+) -> tuple[Float[Array, "..."], Float[Array, ""]]:
+    """``bulk`` without a factor that might overflow, and the logarithm of the factor."""
+    found = cells(h, dimension(h) if dim is None else dim)
+    if not found.uniform:
+        raise StructureError(
+            "one tensor for all places needs a translation-invariant Hamiltonian on a periodic "
+            "box, but its coefficients or boundaries differ from place to place: use "
+            "Contraction, TransferMatrix or Planar."
+        )
+    one = {pattern: t[(None,) * len(found.box)] for pattern, t in found.tables.items()}
+    tensor, log_scale = _assembled(one, found.sizes, len(found.box))
+    corner = (0,) * len(found.box)
+    constant = found.constant / math.prod(found.box)
+    return tensor[corner], log_scale[corner] - constant
+
+
+def scaled_network(
+    h: Hamiltonian, dim: int | None = None
+) -> tuple[Float[Array, "..."], Float[Array, ""]]:
+    """The tensors of all cells, [*box, x-, x+, ...], each without a factor; log of all factors.
+
+    Couplings and fields may differ everywhere, and boundaries may be open (a coupling of zero).
+    """
+    found = cells(h, dimension(h) if dim is None else dim)
+    box = found.box
+    tables = found.tables
+    if found.uniform:
+        tables = {p: jnp.broadcast_to(t, (*box, *t.shape)) for p, t in tables.items()}
+    tensor, log_scale = _assembled(tables, found.sizes, len(box))
+    return tensor, jnp.sum(jnp.broadcast_to(log_scale, box)) - found.constant
+
+
+def dimension(h: Hamiltonian) -> int:
+    """The axes of cells of a shape, which may have one more axis for the sites of a cell."""
+    if len(h.shape) < 3 or any(isinstance(t, Stencil) for t in h.terms.values()):
+        return len(h.shape)
+    return len(h.shape) if cells(h, len(h.shape)).uniform else len(h.shape) - 1
+
+
+def six_vertex(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Float[Array, "2 2 2 2"]:
+    """The tensor of the six-vertex model: two arrows in and two out at every vertex.
+
+    Lines that go straight on weigh a where both point up or right (or both down or left), b where
+    they differ, and c where the arrows turn; a = b = c = 1 counts the states of square ice.
+
+    >>> int(jnp.sum(six_vertex(1.0, 1.0, 1.0)))
+    6
+    """
+    a, b, c = (jnp.asarray(w, float) for w in (a, b, c))
+    index = [(0, 0, 0, 0), (1, 1, 1, 1), (0, 0, 1, 1), (1, 1, 0, 0), (0, 1, 1, 0), (1, 0, 0, 1)]
+    weights = jnp.stack([a, a, b, b, c, c])
+    empty = jnp.zeros((2, 2, 2, 2), weights.dtype)
+    return empty.at[tuple(np.array(index).T)].set(weights)
+
+
+def _assembled(
+    tables: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], dim: int
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    axes = [_axis(pattern, dim) for pattern in tables]
+    if None in axes:
+        return _plaquettes(tables, sizes, dim)
+    own = [p for p, axis in zip(tables, axes, strict=True) if axis == dim]
+    states = np.indices(sizes).reshape(len(sizes), -1)
+    legs = string.ascii_letters[1 : 2 * dim + 1]
+    places = [((0,) * dim, s) for s in range(len(sizes))]
+    weight, log_scale = _exponential({p: tables[p] for p in own}, places, list(sizes), dim)
+    operands, subscripts = [weight.reshape(*weight.shape[:dim], -1)], ["...a"]
+    for axis in range(dim):
+        pairs = {p: tables[p] for p, a in zip(tables, axes, strict=True) if a == axis}
+        left, right, scale = _bond(pairs, sizes, dim, axis)
+        log_scale = log_scale + scale
+        lefts, rights = (sorted({s for p in pairs for o, s in p if o[axis] == e}) for e in (0, 1))
+        operands += [
+            jnp.roll(right, 1, axis)[..., _flat(states, sizes, rights)],
+            left[..., _flat(states, sizes, lefts), :],
+        ]
+        subscripts += [f"...{legs[2 * axis]}a", f"...a{legs[2 * axis + 1]}"]
+    return jnp.einsum(",".join(subscripts) + "->..." + legs, *operands, optimize=True), log_scale
+
+
+def _axis(pattern: Pattern, dim: int) -> int | None:
+    """The axis along which a pattern extends; ``dim`` inside a cell, ``None`` across axes."""
+    along = np.flatnonzero(np.any([offset for offset, _ in pattern], axis=0))
+    return dim if len(along) == 0 else int(along[0]) if len(along) == 1 else None
+
+
+def _flat(states: NDArray[np.intp], sizes: tuple[int, ...], sites: list[int]) -> NDArray[np.intp]:
+    """For every state of a cell, the number of the state of some of its sites."""
+    if not sites:
+        return np.zeros(states.shape[1], dtype=int)
+    flat: NDArray[np.intp] = np.ravel_multi_index(
+        tuple(states[s] for s in sites), tuple(sizes[s] for s in sites)
+    )
+    return flat
+
+
+def _bond(
+    pairs: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], dim: int, axis: int
+) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
+    """L [*box, s, i] and R [*box, i, s'] of bonds along an axis, and log of what is left out."""
+    places = sorted({(o[axis], s) for pattern in pairs for o, s in pattern})
+    n_left = sum(1 for end, _ in places if end == 0)
+    offsets = [tuple(end * (a == axis) for a in range(dim)) for end, _ in places]
+    order = list(zip(offsets, (s for _, s in places), strict=True))
+    weight, log_scale = _exponential(pairs, order, [sizes[s] for _, s in places], dim)
+    q_left = math.prod(sizes[s] for _, s in places[:n_left])
+    matrix = weight.reshape(*weight.shape[:dim], q_left, -1)
+    length = min(matrix.shape[-2:])
+    flat = matrix.reshape(-1, *matrix.shape[-2:])
+    found = jax.vmap(lambda w: factors(w, length))(flat)
+    left, right = found.scaled @ found.inverse, found.root @ found.right
+    lead = matrix.shape[:dim]
+    return left.reshape(*lead, -1, length), right.reshape(*lead, length, -1), log_scale
+
+
+def _exponential(
+    tables: dict[Pattern, Float[Array, "..."]],
+    order: list[tuple[tuple[int, ...], int]],
+    sizes: list[int],
+    dim: int,
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """exp(-E + min E) over all states of the places in ``order``, and -min E."""
+    energy = jnp.zeros((1,) * dim + tuple(sizes))
+    for pattern, table in tables.items():
+        axes = [dim + order.index(place) for place in pattern]
+        moved = jnp.moveaxis(
+            table.reshape(*table.shape, *(1,) * (len(sizes) - len(axes))),
+            range(dim, dim + len(axes)),
+            axes,
+        )
+        energy = energy.astype(moved.dtype) + moved
+    inner = tuple(range(dim, energy.ndim))
+    least = jax.lax.stop_gradient(jnp.min(energy, axis=inner, keepdims=True))
+    least = jnp.where(jnp.isfinite(least), least, 0)
+    return jnp.exp(least - energy), -jnp.squeeze(least, inner)
+
+
+def _plaquettes(
+    tables: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], dim: int
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """All interactions inside a plaquette, on legs that carry the states of a face."""
+    corners = list(itertools.product((0, 1), repeat=dim))
+    order = [(corner, s) for corner in corners for s in range(len(sizes))]
+    q = math.prod(sizes)
+    leg = q ** (2 ** (dim - 1))
+    if leg ** (2 * dim) > LARGEST:
+        raise TooLargeError(
+            f"a tensor of {2 * dim} legs with {leg} states each has more than {LARGEST} entries: "
+            f"use a sampled method."
+        )
+    weight, log_scale = _exponential(_shared(tables, dim), order, list(sizes) * len(corners), dim)
+    weight = weight.reshape(*weight.shape[:dim], -1)
+    state = np.indices((q,) * len(corners)).reshape(len(corners), -1)
+    index = []
+    for axis, end in itertools.product(range(dim), (0, 1)):
+        face = [state[i] for i, corner in enumerate(corners) if corner[axis] == end]
+        index.append(np.ravel_multi_index(face, (q,) * len(face)))
+    empty = jnp.zeros((*weight.shape[:dim], *(leg,) * (2 * dim)), weight.dtype)
+    return empty.at[(..., *index)].set(weight), log_scale
+
+
+def _shared(
+    tables: dict[Pattern, Float[Array, "..."]], dim: int
+) -> dict[Pattern, Float[Array, "..."]]:
+    """Every table shared equally among the plaquettes that hold its sites.
+
+    So constraints are as local as they can be, without which frustrated ground states are lost.
+    """
+    shared: dict[Pattern, Array] = {}
+    for pattern, table in tables.items():
+        reach = np.max([offset for offset, _ in pattern], axis=0)
+        free = [axis for axis in range(dim) if reach[axis] == 0]
+        for shift in itertools.product((0, 1), repeat=len(free)):
+            by = np.zeros(dim, dtype=int)
+            by[free] = shift
+            moved = tuple((tuple((np.array(o) + by).tolist()), s) for o, s in pattern)
+            rolled = jnp.roll(table, (-by).tolist(), axis=tuple(range(dim))) / 2 ** len(free)
+            shared[moved] = shared[moved] + rolled if moved in shared else rolled
+    return shared

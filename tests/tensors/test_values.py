@@ -1,0 +1,189 @@
+"""Coarse-graining against published and exact values."""
+
+import json
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from physdl import estimators, lattices, models, reference, rg, spaces, tensors
+from physdl.hamiltonian import Hamiltonian, Potential, Stencil
+
+GOLDEN = Path(__file__).parents[3] / "shared" / "golden.json"
+CRITICAL = float(reference.square_critical_coupling())
+SQUARE = lattices.square(2, 2)
+HARD_SQUARES_AT_ONE = math.log(1.503048082475332)  # R. J. Baxter, Ann. Comb. 3, 191 (1999)
+
+
+def relative_error(scheme, bulk, exact, n_steps=None):
+    return abs(float(tensors.log_z_per_tensor(scheme, bulk, n_steps)) / exact - 1)
+
+
+@pytest.mark.parametrize(
+    "name, chis", [("TRG", (4, 6, 8, 10, 12, 16)), ("HOTRG", (2, 4, 6, 8, 12))]
+)
+def test_errors_at_criticality_are_the_tabulated_ones(name, chis):
+    if not GOLDEN.exists():
+        pytest.skip("the table of numbers does not travel with the product")
+    table = json.loads(GOLDEN.read_text())[f"{name}_relerr_Kc"]
+    assert_tabulated(name, chis, table)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, chis", [("TRG", (20, 24, 32)), ("HOTRG", (16, 20, 24))])
+def test_errors_at_criticality_for_larger_bonds(name, chis):
+    if not GOLDEN.exists():
+        pytest.skip("the table of numbers does not travel with the product")
+    assert_tabulated(name, chis, json.loads(GOLDEN.read_text())[f"{name}_relerr_Kc"])
+
+
+def assert_tabulated(name, chis, table):
+    bulk = tensors.bulk(models.ising(SQUARE, CRITICAL))
+    exact = float(reference.onsager_log_z(CRITICAL))
+    for chi in chis:
+        n_steps = 40 if name == "TRG" else 20
+        found = relative_error(getattr(tensors, name)(chi=chi), bulk, exact, n_steps)
+        assert found <= 1.05 * table[str(chi)], (chi, found)
+
+
+@pytest.mark.parametrize("scheme, bound", [(tensors.BTRG(24), 6e-8), (tensors.ATRG(24), 3e-6)])
+def test_errors_published_for_other_schemes(scheme, bound):
+    """The tolerances of TNRKit.jl's own tests for these schemes and bond dimensions."""
+    bulk = tensors.bulk(models.ising(SQUARE, CRITICAL))
+    assert relative_error(scheme, bulk, float(reference.onsager_log_z(CRITICAL)), 40) <= bound
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("length", [16, 32, 64])
+def test_finite_torus_against_kaufman(length):
+    h = models.ising(lattices.square(length, length), CRITICAL)
+    exact = float(reference.kaufman_log_z(length, length, CRITICAL))
+    found = float(estimators.TensorRG(tensors.BTRG(chi=32))(h).log_z)
+    assert found == pytest.approx(exact, rel=1e-6)
+
+
+@pytest.mark.parametrize("coupling", [0.3, 0.4, 0.5, 0.6])
+def test_energy_and_specific_heat_by_differentiation(coupling):
+    def log_z(k):
+        bulk = tensors.bulk(models.ising(SQUARE, k))
+        return tensors.log_z_per_tensor(tensors.HOTRG(chi=16), bulk, 20)
+
+    slope = jax.grad(log_z)
+    energy, curvature = jax.jvp(slope, (coupling,), (1.0,))
+    tolerance = 1e-5 if coupling == 0.4 else 1e-6
+    assert -float(energy) == pytest.approx(float(reference.onsager_energy(coupling)), abs=tolerance)
+    heat = float(reference.onsager_specific_heat(coupling))
+    assert coupling**2 * float(curvature) == pytest.approx(heat, abs=1e-3)
+
+
+def plaquettes(coupling):
+    """Four-spin interactions alone: a product of free bonds on the dual lattice."""
+    offsets = [[[0, 0], [0, 1], [1, 0], [1, 1]]]
+    term = Stencil(-coupling, offsets)
+    return Hamiltonian({"p": term}, space=spaces.SPIN, shape=(4, 4))
+
+
+def hard_squares(log_activity):
+    bonds = Potential([[0.0, 0.0], [0.0, np.inf]], lattices.square(4, 4).bonds)
+    activity = Stencil(-log_activity, [[[0, 0]]])
+    terms = {"bonds": bonds, "activity": activity}
+    return Hamiltonian(terms, space=spaces.BINARY, shape=(4, 4))
+
+
+def log_z_per_site(h, scheme, sites=1):
+    return float(tensors.log_z_per_tensor(scheme, tensors.bulk(h))) / sites
+
+
+def test_other_lattices():
+    """Legs that carry the states of a face hold redundant loops, which costs some accuracy."""
+    triangular = models.ising(lattices.triangular(4, 4), 0.2)
+    exact = float(reference.triangular_log_z(0.2))
+    errors = [abs(log_z_per_site(triangular, tensors.BTRG(chi)) / exact - 1) for chi in (8, 16)]
+    assert errors[1] < 1e-5
+    assert errors[1] < errors[0] / 3
+    honeycomb = models.ising(lattices.honeycomb(4, 4), 0.5)
+    assert log_z_per_site(honeycomb, tensors.BTRG(16), sites=2) == pytest.approx(
+        float(reference.honeycomb_log_z(0.5)), rel=1e-6
+    )
+
+
+def test_triangular_antiferromagnet_keeps_its_entropy():
+    """Near zero temperature 0.323066 nats per site: G. H. Wannier, Phys. Rev. 79, 357 (1950).
+
+    Its ground states are critical and frustrated: chi = 16 gives two to three digits.
+    """
+    h = models.ising(lattices.triangular(4, 4), -12.0)
+    assert log_z_per_site(h, tensors.BTRG(16)) - 12.0 == pytest.approx(0.3230659472, rel=5e-3)
+
+
+@pytest.mark.parametrize("q, bound", [(3, 1e-5), (4, 5e-4)])
+def test_critical_potts_models(q, bound):
+    critical = reference.potts_square_critical_coupling(q)
+    h = models.potts(SQUARE, q, critical)
+    exact = reference.potts_critical_log_z(q)
+    assert log_z_per_site(h, tensors.BTRG(20)) == pytest.approx(exact, rel=bound)
+
+
+def test_square_ice():
+    """3/2 log(4/3) nats per vertex: E. H. Lieb, Phys. Rev. 162, 162 (1967)."""
+    found = float(tensors.log_z_per_tensor(tensors.BTRG(20), tensors.six_vertex(1.0, 1.0, 1.0)))
+    assert found == pytest.approx(1.5 * math.log(4 / 3), rel=2e-4)
+
+
+def test_hard_squares_at_activity_one():
+    assert log_z_per_site(hard_squares(0.0), tensors.TRG(16)) == pytest.approx(
+        HARD_SQUARES_AT_ONE, rel=1e-6
+    )
+
+
+def test_plaquettes_alone_are_free():
+    k = 0.7
+    exact = math.log(2) + math.log(math.cosh(k))
+    assert log_z_per_site(plaquettes(k), tensors.BTRG(8)) == pytest.approx(exact, rel=1e-5)
+
+
+def test_chain():
+    found = log_z_per_site(models.potts(lattices.chain(4), 3, 0.8), tensors.HOTRG(4))
+    assert found == pytest.approx(math.log(math.exp(0.8) + 2), rel=1e-13)
+
+
+def test_clock_model_of_many_states():
+    h = models.clock(lattices.square(4, 4), 8, 0.6)
+    exact = float(estimators.Contraction()(h).log_z)
+    found = float(estimators.TensorRG(tensors.HOTRG(chi=16))(h).log_z)
+    assert found == pytest.approx(exact, rel=5e-4)
+
+
+def is_ordered(network):
+    """The overlap of a coarse tensor's two closings: 1 in a disordered phase, 1/2 in an ordered."""
+    closed = jnp.einsum("iijj->", network)
+    row = jnp.einsum("iijk->jk", network)
+    return jnp.sum(row * row.T) / closed**2
+
+
+def test_critical_coupling_from_the_flow():
+    map_ = rg.TensorRG(tensors.HOTRG(chi=12))
+
+    def line(k):
+        return map_.start(tensors.bulk(models.ising(SQUARE, k)))
+
+    found = rg.critical_point(map_, line, 0.40, 0.48, n_steps=16, phase=is_ordered)
+    assert float(found.parameter) == pytest.approx(CRITICAL, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_critical_temperature_in_three_dimensions():
+    """T_c = 4.51152: the Monte Carlo value quoted by Z. Y. Xie et al. (2012)."""
+    map_ = rg.TensorRG(tensors.HOTRG(chi=6), dim=3)
+
+    def line(t):
+        return map_.start(tensors.bulk(models.ising(lattices.cubic(2, 2, 2), 1 / t)))
+
+    def phase(network):
+        return is_ordered(jnp.einsum("abcdee->abcd", network))
+
+    found = rg.critical_point(map_, line, 4.3, 4.7, n_steps=10, phase=phase)
+    assert float(found.parameter) == pytest.approx(4.51152, rel=5e-3)
