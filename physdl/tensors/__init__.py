@@ -1,0 +1,17 @@
+"""Tensor networks: lattice models as tensors, and their coarse-graining.
+
+Every ``Scheme`` runs through the same functions: ``coarsen``, ``log_z``, ``log_z_per_tensor``.
+"""
+
+from physdl.tensors._base import Coarsening as Coarsening
+from physdl.tensors._base import Scheme as Scheme
+from physdl.tensors._base import TensorStep as TensorStep
+from physdl.tensors._base import coarsen as coarsen
+from physdl.tensors._base import log_z as log_z
+from physdl.tensors._base import log_z_per_tensor as log_z_per_tensor
+from physdl.tensors.atrg import ATRG as ATRG
+from physdl.tensors.btrg import BTRG as BTRG
+from physdl.tensors.bulk_tensors import bulk as bulk
+from physdl.tensors.bulk_tensors import six_vertex as six_vertex
+from physdl.tensors.hotrg import HOTRG as HOTRG
+from physdl.tensors.trg import TRG as TRG
