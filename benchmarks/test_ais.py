@@ -3,7 +3,9 @@
 A machine of 784 x 500 units, 500 chains and 100 temperatures, in float32 on all cores. What bounds
 any such run are two products of matrices per temperature, [500, 784] x [784, 500] and back; they
 are timed as rows of their own, and ``share_of_bound`` is their time over that of the whole call.
-The rounds of both alternate, so that a busy machine slows both; CPU time is given too.
+The rounds of both alternate, so that a busy machine slows both; CPU time is given too. On a busy
+machine the threads of the peer wait for each other in turns that cost CPU time: give all programs
+one core, ``taskset -c 0 pytest benchmarks/test_ais.py``.
 
 ``rbms`` (and with it torch) lives in an environment of its own: set ``PHYSDL_RBMS_PYTHON`` to its
 interpreter. It takes 100 steps from the same weights, and starts from its independent model, the
@@ -93,7 +95,8 @@ class Peer:
     def __init__(self, python):
         with tempfile.NamedTemporaryFile(suffix=".npz", delete=False) as file:
             np.savez(file, *coefficients())
-        command = [python, "-W", "ignore", "-c", PEER, file.name, str(os.cpu_count()), str(N_STEPS)]
+        cores = str(len(os.sched_getaffinity(0)))
+        command = [python, "-W", "ignore", "-c", PEER, file.name, cores, str(N_STEPS)]
         self.file = Path(file.name)
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

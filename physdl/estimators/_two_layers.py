@@ -8,9 +8,9 @@ the sites of one layer are independent given the other. So the h_j are summed, a
 
     log f(v) = log sum_h exp(-H(v, h)) = -A(v) + sum_j log sum_s exp(-B_j(s) - F_j(v) . s).
 
-It carries v and F(v), from which the factors of the weights follow without a product of matrices;
-a move draws h given v and v given h, with two. As f is a sum over h, log w scatters less than that
-of walkers (v, h), at the same cost (the Rao-Blackwell theorem).
+The factors of the weights and the draw of h given v share F(v), and v given h takes one more
+product of matrices: two a step. As f is a sum over h, log w scatters less than that of walkers
+(v, h), at the same cost (the Rao-Blackwell theorem).
 
 Along a path A, B and W are linear in b. States that only its end forbids count at b = 0 on the way
 up, as they do in log Z_0, and nowhere else.
@@ -39,9 +39,10 @@ __all__ = ["Layer", "TwoLayers", "two_layers"]
 
 Block: TypeAlias = tuple[int, int]
 Parts: TypeAlias = tuple[Float[Array, " n"], ...]  # the components of the states of a layer
-State: TypeAlias = tuple[Parts, Parts, Parts | None]
 
 MOST_STATES = 64
+ALL = slice(None)
+FACTORS = 8  # that share a logarithm: their product is below 64^8 < 2^49
 
 
 @module
@@ -79,23 +80,55 @@ class Layer:
         start, end = jnp.isposinf(self.ends)
         return jnp.where(start | (end & ~jnp.asarray(with_all)) | self.missing, jnp.inf, own)
 
-    def energies(self, own: Float[Array, "q n"], fields: Parts) -> list[Array]:
-        """The energy of every state in fields, [n] each."""
-        return [_linear(p, fields, e) for p, e in zip(self._states(own.dtype), own, strict=True)]
+    def energies(
+        self, own: Float[Array, "q n"], fields: Parts, sites: slice = ALL
+    ) -> list[Float[Array, " m"]]:
+        """The energy of every state in fields, of some sites."""
+        states = self._states(own.dtype, sites)
+        fields = tuple(f[sites] for f in fields)
+        return [_linear(p, fields, e) for p, e in zip(states, own[:, sites], strict=True)]
 
-    def gap(self, own: Float[Array, "q n"], fields: Parts) -> Float[Array, " n"]:
-        """Of two states, the energy of the second minus that of the first."""
-        first, second = self._states(own.dtype)
-        return _linear(second - first, fields, own[1] - own[0])
+    def gap(
+        self, own: Float[Array, "q n"], fields: Parts, sites: slice = ALL
+    ) -> Float[Array, " m"]:
+        """Of two states, the energy of the second minus that of the first, of some sites."""
+        first, second = self._states(own.dtype, sites)
+        fields = tuple(f[sites] for f in fields)
+        return _linear(second - first, fields, own[1, sites] - own[0, sites])
 
-    def _states(self, dtype: jnp.dtype) -> NDArray[Any]:
-        return self.points(dtype).swapaxes(0, 1)
+    def _states(self, dtype: jnp.dtype, sites: slice) -> NDArray[Any]:
+        states = self.points(dtype).swapaxes(0, 1)
+        return states if states.shape[-1] == 1 else states[..., sites]
 
-    def sums(self, own: Float[Array, "q n"], fields: Parts) -> tuple[Array, Array]:
+    def log_ratio(
+        self, before: tuple[Float[Array, "q n"], Parts], after: tuple[Float[Array, "q n"], Parts]
+    ) -> Float[Array, ""]:
+        """log of prod_j sum_s exp(-E_j(s)) after over before; own energies and fields of each."""
+        n = before[0].shape[1]
+        m = n // FACTORS
+        cuts = [slice(k * m, (k + 1) * m) for k in range(FACTORS)]
+        return self._gain(before, after, cuts) + self._gain(before, after, [slice(FACTORS * m, n)])
+
+    def _gain(
+        self, before: tuple[Array, Parts], after: tuple[Array, Parts], cuts: list[slice]
+    ) -> Float[Array, ""]:
+        old, old_sums = zip(*(self.sums(*before, cut) for cut in cuts), strict=True)
+        new, new_sums = zip(*(self.sums(*after, cut) for cut in cuts), strict=True)
+        old_product = functools.reduce(operator.mul, old_sums)
+        new_product = functools.reduce(operator.mul, new_sums)
+        gain = functools.reduce(operator.add, map(operator.sub, old, new))
+        gain = gain + jnp.log(new_product / old_product)
+        if self.hard:
+            gain = jnp.where(new_product == 0, -jnp.inf, gain)
+        return jnp.sum(gain)
+
+    def sums(
+        self, own: Float[Array, "q n"], fields: Parts, sites: slice
+    ) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
         """The least energy of every site, and sum_s exp(least - E(s))."""
-        energies = self.energies(own, fields)
+        energies = self.energies(own, fields, sites)
         if len(energies) == 2 and not self.hard:
-            gap = self.gap(own, fields)
+            gap = self.gap(own, fields, sites)
             return energies[0] + jnp.minimum(gap, 0), 1 + jnp.exp(-jnp.abs(gap))
         least = _finite(functools.reduce(jnp.minimum, energies))
         weights = (jnp.exp(least - energy) for energy in energies)
@@ -105,7 +138,8 @@ class Layer:
         """A state of every site, with probability proportional to exp(-E)."""
         points = self.points(own.dtype)
         if len(own) == 2:
-            second = random.bernoulli(key, random.logistic(-self.gap(own, fields)))
+            gap = self.gap(own, fields)
+            second = random.hashed(key, gap.shape, gap.dtype) < random.logistic(-gap)
             return tuple(jnp.where(second, p[1], p[0]) for p in points)
         energies = self.energies(own, fields)
         label = random.categorical(key, -jnp.stack(energies, axis=-1))
@@ -143,66 +177,61 @@ class TwoLayers:
     shape: tuple[int, ...] = static()
     n_sweeps: int = static(default=1)
 
-    def state(self, x: Float[Array, "*state"]) -> State:
-        """The kept layer and its fields on the summed one."""
+    def state(self, x: Float[Array, "*state"]) -> Parts:
+        """The kept layer."""
         first, n = self.kept.block
         c = self.kept.space.n_components
         v = x.reshape(-1, c)[first : first + n]
-        return self._carried(tuple(v[:, a] for a in range(c)))
+        return tuple(v[:, a] for a in range(c))
 
-    def log_factor(
-        self, state: State, b: Float[Array, ""], to: Float[Array, ""]
-    ) -> Float[Array, ""]:
+    def log_factor(self, v: Parts, b: Float[Array, ""], to: Float[Array, ""]) -> Float[Array, ""]:
         """log f_to - log f_b of the kept layer; ``-inf`` where the path forbids it."""
         before, after = self.kept.at(b, with_all=b == 0), self.kept.at(to, with_all=False)
-        change = self.kept.energy(after - _finite(before), state[0])
+        change = self.kept.energy(after - _finite(before), v)
         before, after = self.summed.at(b, with_all=b == 0), self.summed.at(to, with_all=False)
-        old, old_sum = self.summed.sums(before, self._fields(state, b))
-        new, new_sum = self.summed.sums(after, self._fields(state, to))
-        gain = old - new + jnp.log(new_sum / old_sum)
-        if self.summed.hard:
-            gain = jnp.where(new_sum == 0, -jnp.inf, gain)
-        return jnp.sum(gain) - jnp.sum(change)
+        old, new = self._fields(v, b), self._fields(v, to)
+        return self.summed.log_ratio((before, old), (after, new)) - jnp.sum(change)
 
-    def move(self, state: State, b: Float[Array, ""], *, key: Key[Array, ""]) -> State:
-        """Sweeps under H_b: the summed layer given the kept one, and the reverse."""
+    def move(self, v: Parts, b: Float[Array, ""], *, key: Key[Array, ""]) -> Parts:
+        """Sweeps under H_b: the summed layer given the kept one, and the reverse.
+
+        The fields of the first sweep are those of ``log_factor``, and XLA computes them once.
+        """
         if self.n_sweeps == 1:
-            return self._swept(state, b, key)
-        sweep = lambda t, state: self._swept(state, b, random.folded(key, t))
-        moved: State = jax.lax.fori_loop(0, self.n_sweeps, sweep, state)
+            return self._swept(v, b, key)
+        first = self._swept(v, b, random.folded(key, jnp.asarray(0)))
+        sweep = lambda t, v: self._swept(v, b, random.folded(key, t))
+        moved: Parts = jax.lax.fori_loop(1, self.n_sweeps, sweep, first)
         return moved
 
     def configuration(
-        self, state: State, b: Float[Array, ""], *, key: Key[Array, ""]
+        self, v: Parts, b: Float[Array, ""], *, key: Key[Array, ""]
     ) -> Float[Array, "*state"]:
         """The kept layer with a draw of the other."""
-        h = self._drawn(state, b, key)
-        layers = (state[0], h) if self.kept.block < self.summed.block else (h, state[0])
+        h = self._drawn(v, b, key)
+        layers = (v, h) if self.kept.block < self.summed.block else (h, v)
         parts = [jnp.concatenate(both) for both in zip(*layers, strict=True)]
         return jnp.stack(parts, axis=-1).reshape(self.shape)
 
-    def _swept(self, state: State, b: Float[Array, ""], key: Key[Array, ""]) -> State:
+    def _swept(self, v: Parts, b: Float[Array, ""], key: Key[Array, ""]) -> Parts:
         other_key, own_key = random.split(key)
-        h = self._drawn(state, b, other_key)
+        h = self._drawn(v, b, other_key)
         if self.start is None:
             fields = tuple(b * f for f in _product(h, self.end.T))
         else:
             fields = _product(h, ((1 - b) * self.start + b * self.end).T)
         own = self.kept.at(b, with_all=False)
-        return self._carried(self.kept.draw(own, fields, key=own_key))
+        return self.kept.draw(own, fields, key=own_key)
 
-    def _drawn(self, state: State, b: Float[Array, ""], key: Key[Array, ""]) -> Parts:
+    def _drawn(self, v: Parts, b: Float[Array, ""], key: Key[Array, ""]) -> Parts:
         own = self.summed.at(b, with_all=False)
-        return self.summed.draw(own, self._fields(state, b), key=key)
+        return self.summed.draw(own, self._fields(v, b), key=key)
 
-    def _carried(self, v: Parts) -> State:
-        first = None if self.start is None else _product(v, self.start)
-        return v, _product(v, self.end), first
-
-    def _fields(self, state: State, b: Float[Array, ""]) -> Parts:
-        _, end, start = state
-        if start is None:
+    def _fields(self, v: Parts, b: Float[Array, ""]) -> Parts:
+        end = _product(v, self.end)
+        if self.start is None:
             return tuple(b * f for f in end)
+        start = _product(v, self.start)
         return tuple((1 - b) * f0 + b * f for f0, f in zip(start, end, strict=True))
 
 

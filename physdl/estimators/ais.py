@@ -110,17 +110,8 @@ class AIS:
 
     def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
         """The estimate, with the walkers as its ensemble."""
-        up = _up(self, jax.lax.stop_gradient(h), required(key))
-        lower, _ = _bounds(up.log_z, up.stderr)
-        return sampled(
-            h,
-            Ensemble(up.x[:, None], up.log_w[:, None], up.estimate, h=up.start.path.h),
-            up.stderr,
-            method=f"annealed importance sampling, {self.n_chains} walkers",
-            status=jnp.where(up.few, Status.FEW, Status.OK),
-            lower=lower,
-            info=_info(up),
-        )
+        out: Estimate = _found(h, _up(self, jax.lax.stop_gradient(h), required(key)))
+        return out
 
     def larger(self) -> "AIS":
         """Twice the temperatures."""
@@ -166,25 +157,8 @@ class ReverseAIS:
         n_stay = self.forward.n_sweeps * (1 + up.n_steps // SHARE_OF_SWEEPS)
         x = swept(up.start.kernel, up.start.path.h, chosen, n_stay, key=stay_key)
         _, log_w = annealed(up.walker, x, up.schedule, up.n_steps, jnp.asarray(True), down_key)
-        mean, stderr, _, few = log_mean(log_w)
-        allowed = jnp.mean(up.allowed.astype(h.dtype))  # the way back ends on these alone
-        start = up.start.log_z + jnp.log(allowed)
-        down = start - mean
-        stderr = jnp.sqrt(stderr**2 + (1 - allowed) / (allowed * self.forward.n_chains))
-        both = jnp.sqrt(up.stderr**2 + stderr**2)
-        apart = ~(jnp.abs(up.log_z - down) <= 4 * both)
-        agree = jnp.where(apart, Status.UNCONVERGED, Status.OK)
-        estimate = (up.estimate + down - stderr**2 / 2) / 2
-        return sampled(
-            h,
-            Ensemble(up.x[:, None], up.log_w[:, None], estimate, h=up.start.path.h),
-            both / 2,
-            method=f"annealing up and back, {self.forward.n_chains} walkers",
-            status=jnp.where(few | up.few, Status.FEW, agree),
-            lower=_bounds(up.log_z, up.stderr)[0],
-            upper=_bounds(down, stderr)[1],
-            info={**_info(up), "log_z_up": up.log_z, "log_z_down": down},
-        )
+        out: Estimate = _found_both_ways(h, up, log_w)
+        return out
 
     def larger(self) -> "ReverseAIS":
         """Twice the temperatures."""
@@ -238,6 +212,21 @@ def _up(settings: AIS, h: Hamiltonian, key: Key[Array, ""]) -> _Up:
         _, log_w = annealed(walker, other, schedule, trial, no, trial_key)
         n_steps = _enough(trial, log_w, settings.variance)
     x, log_w = annealed(walker, begin, schedule, n_steps, no, key)
+    up: _Up = _weighed(start, walker, schedule, length, n_steps, begin, x, log_w)
+    return up
+
+
+@jax.jit
+def _weighed(
+    start: Start,
+    walker: Walker,
+    schedule: Schedule,
+    length: Array,
+    n_steps: Array,
+    begin: Array,
+    x: Array,
+    log_w: Array,
+) -> _Up:
     mean, stderr, effective, few = log_mean(log_w)
     allowed = jnp.isfinite(jax.vmap(start.path.slope)(begin))
     return _Up(
@@ -253,6 +242,44 @@ def _up(settings: AIS, h: Hamiltonian, key: Key[Array, ""]) -> _Up:
         effective,
         few,
         length,
+    )
+
+
+@jax.jit
+def _found(h: Hamiltonian, up: _Up) -> Estimate:
+    """The estimate of the way up."""
+    return sampled(
+        h,
+        Ensemble(up.x[:, None], up.log_w[:, None], up.estimate, h=up.start.path.h),
+        up.stderr,
+        method=f"annealed importance sampling, {len(up.log_w)} walkers",
+        status=jnp.where(up.few, Status.FEW, Status.OK),
+        lower=_bounds(up.log_z, up.stderr)[0],
+        info=_info(up),
+    )
+
+
+@jax.jit
+def _found_both_ways(h: Hamiltonian, up: _Up, log_w: Float[Array, " n"]) -> Estimate:
+    """The estimate of both ways, given the log weights of the way back."""
+    mean, stderr, _, few = log_mean(log_w)
+    allowed = jnp.mean(up.allowed.astype(h.dtype))  # the way back ends on these alone
+    start = up.start.log_z + jnp.log(allowed)
+    down = start - mean
+    stderr = jnp.sqrt(stderr**2 + (1 - allowed) / (allowed * len(log_w)))
+    both = jnp.sqrt(up.stderr**2 + stderr**2)
+    apart = ~(jnp.abs(up.log_z - down) <= 4 * both)
+    agree = jnp.where(apart, Status.UNCONVERGED, Status.OK)
+    estimate = (up.estimate + down - stderr**2 / 2) / 2
+    return sampled(
+        h,
+        Ensemble(up.x[:, None], up.log_w[:, None], estimate, h=up.start.path.h),
+        both / 2,
+        method=f"annealing up and back, {len(log_w)} walkers",
+        status=jnp.where(few | up.few, Status.FEW, agree),
+        lower=_bounds(up.log_z, up.stderr)[0],
+        upper=_bounds(down, stderr)[1],
+        info={**_info(up), "log_z_up": up.log_z, "log_z_down": down},
     )
 
 

@@ -33,20 +33,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int, UInt32
 
 from physdl.sampling._barrier import settled
+from physdl.sampling._random import GOLDEN, mixed
 
 __all__ = ["N_LANES", "chains", "column_sums", "decisions", "equals", "pack", "unpack", "words"]
 
 N_LANES = 32
 ALL = np.uint32(0xFFFFFFFF)
 ROTATIONS = (3, 23, 6)
-GOLDEN = np.uint32(0x9E3779B9)
 Words = UInt32[Array, "..."]
-
-
-def _mixed(x: Words) -> Words:
-    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x7FEB352D)
-    x = (x ^ (x >> np.uint32(15))) * np.uint32(0x846CA68B)
-    return x ^ (x >> np.uint32(16))
 
 
 def _rotated(x: Words, r: int) -> Words:
@@ -58,7 +52,7 @@ def words(seed: UInt32[Array, "4"], shape: tuple[int, ...], n: int) -> Iterator[
     size = int(np.prod(shape))
     assert size < 2**32, "more positions than one word counts"
     position = jax.lax.iota(jnp.uint32, size).reshape(shape) * GOLDEN
-    last = [_mixed(position ^ seed[j]) for j in range(4)]
+    last = [mixed(position ^ seed[j]) for j in range(4)]
     for _ in range(n):
         yield last[0]
         a, b, c = (_rotated(w, r) for w, r in zip(last, ROTATIONS, strict=False))

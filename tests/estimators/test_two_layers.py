@@ -71,6 +71,17 @@ def forbidding():
     return Hamiltonian({**out.terms, "hard": table}, space=h.space, shape=h.shape)
 
 
+def alternating(*kinds):
+    """Sites of a layer differ, and more than eight are summed."""
+    rng = np.random.default_rng(3)
+    n = len(kinds)
+    terms = {
+        "coupling": Dense(rng.normal(size=(2, n - 2)), blocks=(0, 2)),
+        "field": Sites(rng.normal(size=n), np.arange(n)[:, None]),
+    }
+    return Hamiltonian(terms, space=product(kinds), shape=(n,))
+
+
 MACHINES = {
     "binary": lambda: machine(BINARY, BINARY),
     "spin": lambda: machine(SPIN, SPIN),
@@ -82,6 +93,9 @@ MACHINES = {
     "two couplings": lambda: second_coupling(machine(SPIN, BINARY)),
     "potts": vectors,
     "forbidden states": forbidding,
+    "many sites": lambda: machine(BINARY, SPIN, n=(2, 17)),
+    "many different sites": lambda: alternating(*[BINARY, SPIN, SPIN] * 5),
+    "many sites, missing states": lambda: alternating(*[BINARY, THREE, SPIN, spin(1)] * 3),
 }
 
 

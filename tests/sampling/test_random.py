@@ -34,6 +34,64 @@ def test_vmap_over_keys_gives_each_its_own():
     np.testing.assert_array_equal(batch, jnp.stack([random.bits(k, (4,)) for k in keys]))
 
 
+def hashed_by_hand(k0, k1, n):
+    """The words of ``hashed`` in Python's integers."""
+
+    def mixed(x):
+        x = ((x ^ (x >> 16)) * 0x7FEB352D) % 2**32
+        x = ((x ^ (x >> 15)) * 0x846CA68B) % 2**32
+        return x ^ (x >> 16)
+
+    return np.array([mixed(mixed((0x9E3779B9 * i) % 2**32 ^ k0) ^ k1) for i in range(n)], np.uint64)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3, 4, 5), (1000,)])
+def test_hashed_numbers_are_those_documented(shape):
+    k0, k1 = map(int, jax.random.key_data(KEY))
+    n = int(np.prod(shape))
+    high, low = hashed_by_hand(k0, k1, n), hashed_by_hand(k1, k0, n)
+    single = (high >> np.uint64(9)) / 2.0**23
+    double = ((high << np.uint64(20)) | (low >> np.uint64(12))) / 2.0**52
+    for dtype, expected in ((jnp.float32, single), (jnp.float64, double)):
+        found = random.hashed(KEY, shape, dtype)
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found.reshape(-1), expected)
+
+
+def hashed_of(keys, n):
+    return np.asarray(jax.jit(jax.vmap(lambda k: random.hashed(k, (n,), jnp.float32)))(keys))
+
+
+def test_hashed_numbers_are_independent_of_their_neighbours():
+    """Of the next site, of the next walker, and of another layer: pairs fill a square evenly."""
+    walkers = random.split(KEY, 1000)
+    first, second = jax.vmap(random.split)(walkers).T
+    u, other = hashed_of(first, 500), hashed_of(second, 500)
+    pairs = [(u[:, :-1], u[:, 1:]), (u[:, :-64], u[:, 64:]), (u[:-1], u[1:]), (u, other)]
+    for a, b in pairs:
+        cells = (np.floor(64 * a) * 64 + np.floor(64 * b)).astype(int).reshape(-1)
+        assert stats.chisquare(np.bincount(cells, minlength=64**2)).pvalue > 1e-4
+
+
+def test_hashed_sums_over_sites_and_walkers_scatter_as_those_of_independent_numbers():
+    u = hashed_of(random.split(KEY, 1000), 500)
+    for p in (0.5, 0.02):
+        hits = u < p
+        for axis, n in ((0, 1000), (1, 500)):
+            sums = hits.sum(axis=axis)
+            ratio = sums.var(ddof=1) / (n * p * (1 - p))
+            assert abs(ratio - 1) < 4 * np.sqrt(2 / len(sums))
+
+
+def test_every_bit_of_a_hashed_word_is_fair_and_follows_no_other():
+    words = (hashed_of(random.split(KEY, 1000), 200) * 2.0**23).astype(np.int64)
+    bits = 2.0 * ((words[..., None] >> np.arange(23)) & 1) - 1
+    here, there = bits[:, :-1].reshape(-1, 23), bits[:, 1:].reshape(-1, 23)
+    n = len(here)
+    assert np.all(np.abs(here.sum(axis=0)) < 4.5 * np.sqrt(n))
+    assert np.all(np.abs(here.T @ there) < 5 * np.sqrt(n))
+
+
 def test_normals_are_normal():
     x = np.asarray(random.normal(KEY, (100_000,)))
     assert stats.kstest(x, "norm").pvalue > 1e-3
