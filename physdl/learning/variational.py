@@ -18,20 +18,21 @@ is their best choice in the sense of Omega, which differs from that of the pseud
 the matrices of ``rg.mcrg`` in an ensemble whose block spins are not correlated, so that there is no
 critical slowing down of theirs.
 
-J is found by averaged stochastic gradient descent, in independent runs: the gradient of every
-update is a mean over a few chains that go on from where they are; its unit is the Hessian at the
-minimum where operators suffice, that of independent spins. The mean of J over runs and over the
-second half of the updates is then held, and the moments of every run give one step of Newton,
+J is found by averaged stochastic gradient descent in independent runs, and its error is taken away
+to first order from both K' and dK'/dK by one step of Newton (``_descent``). Errors are those
+between runs.
 
-    K' = J + B^(-1) <S>_V,
-
-which takes away the error of J to first order, and with it what the runs have in common. Errors are
-those between runs.
+Truncated to few operators the two matrices differ. K' hardly changes when operators are added, so
+dK'/dK is close to a block of the complete matrix, and its exponents lack what goes through the
+couplings left out; the T of ``rg.mcrg`` attributes it to those that are kept. Enumerated for 4 x 4
+critical spins and b = 2, y_T is 0.412, 0.995, 0.985 of one to three operators, which suffice,
+against 0.870, 0.983, 0.985 of ``rg.mcrg``. Of 27 x 27 and b = 3, four operators give 0.898(3), as
+does their block of the matrix of 20, 0.898(5); all 20 give 0.958(11), and ``rg.mcrg`` of the four
+0.961(3).
 """
 
 import functools
 from collections import Counter
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,8 @@ from numpy.typing import NDArray
 
 from physdl.errors import SettingError, SpaceError, StructureError
 from physdl.hamiltonian import Hamiltonian, Stencil
-from physdl.learning._biased import Biased, BlockSpin, Joint, classes_of
+from physdl.learning._biased import Biased, BlockSpin, classes_of
+from physdl.learning._descent import RUNS, Minimum, minimised
 from physdl.pytree import module, static
 from physdl.rg import Couplings, Exponents, RGStatus, exponents_of_matrix
 from physdl.rg._blocks import Triangles
@@ -57,7 +59,6 @@ __all__ = ["VariationalMCRG", "variational_mcrg"]
 
 RATE = 0.2
 FLAT = 1e-6
-RUNS = "runs"
 
 
 @module
@@ -235,21 +236,6 @@ def _standard() -> optax.GradientTransformation:
     return optax.sgd(RATE)
 
 
-class Descent(NamedTuple):
-    """J, what the optimiser remembers, and the sum of J over the second half of the updates."""
-
-    bias: Float[Array, " n"]
-    memory: optax.OptState
-    total: Float[Array, " n"]
-
-
-class Moments(NamedTuple):
-    """Sums over sweeps of the operators of block spins, then of spins, and of their products."""
-
-    first: Float[Array, " n_both"]
-    second: Float[Array, "n_both n_both"]
-
-
 @functools.partial(jax.jit, static_argnames=("variances", "n_chains", "optimiser"))
 def _minimised(
     sampler: Biased,
@@ -261,55 +247,20 @@ def _minimised(
     variances: tuple[float, ...],
     optimiser: optax.GradientTransformation,
 ) -> VariationalMCRG:
-    unit = jnp.asarray(variances, sampler.h.dtype)
-    n = len(variances)
-    sweep = jax.vmap(sampler.sweep, (0, None, 0))
-    measure = jax.vmap(sampler.operators.__call__)
-
-    def minimised(key: Key[Array, ""]) -> tuple[Array, ...]:
-        """K', dK'/dK, the last step, correlations, and how well couplings are told apart."""
-        start_key, sweep_key = random.split(key)
-        states = jax.vmap(sampler.start)(random.split(start_key, n_chains))
-
-        def step(i: Array, carry: tuple[Joint, Descent, Moments]) -> tuple[Joint, Descent, Moments]:
-            states, descent, moments = carry
-            keys = random.split(random.folded(sweep_key, i), n_chains)
-            states = sweep(states, descent.bias, keys)
-            s = jnp.concatenate([measure(states.coarse), measure(states.x)], axis=1)
-            mean, square = jnp.mean(s, axis=0), s.T @ s / n_chains
-
-            def learn() -> tuple[Descent, Moments]:
-                j, memory, total = descent
-                change, memory = optimiser.update(-mean[:n] / unit, memory, j)
-                j = jnp.asarray(optax.apply_updates(j, change))
-                total = total + jnp.where(i < n_updates // 2, 0, j)
-                kept = total / (n_updates - n_updates // 2).astype(unit.dtype)
-                held = jax.lax.pmean(kept, RUNS)  # type: ignore[no-untyped-call]
-                return Descent(jnp.where(i == n_updates - 1, held, j), memory, total), moments
-
-            def count() -> tuple[Descent, Moments]:
-                return descent, Moments(moments.first + mean, moments.second + square)
-
-            return (states, *jax.lax.cond(i < n_updates, learn, count))
-
-        j = jnp.zeros_like(unit)
-        descent = Descent(j, optimiser.init(j), j)
-        moments = Moments(jnp.zeros(2 * n, unit.dtype), jnp.zeros((2 * n, 2 * n), unit.dtype))
-        steps = (0, n_updates + n_sweeps)
-        _, descent, moments = jax.lax.fori_loop(*steps, step, (states, descent, moments))
-        mean = moments.first / n_sweeps.astype(unit.dtype)
-        covariance = moments.second / n_sweeps.astype(unit.dtype) - jnp.outer(mean, mean)
-        both = jnp.concatenate([mean[:n, None], covariance[:n, n:]], axis=1)
-        last, matrix = jnp.split(jnp.linalg.solve(covariance[:n, :n], both), [1], axis=1)
-        told = jnp.linalg.eigvalsh(covariance[:n, :n] / jnp.sqrt(jnp.outer(unit, unit)))[0]
-        return descent.bias + last[:, 0], matrix, last[:, 0], mean[:n] / unit, told
-
-    return _result(sampler, *jax.vmap(minimised, axis_name=RUNS)(keys))
+    run = functools.partial(
+        minimised,
+        sampler,
+        n_updates=n_updates,
+        n_sweeps=n_sweeps,
+        n_chains=n_chains,
+        unit=jnp.asarray(variances, sampler.h.dtype),
+        optimiser=optimiser,
+    )
+    return _result(sampler, jax.vmap(run, axis_name=RUNS)(keys))
 
 
-def _result(
-    sampler: Biased, k: Array, matrices: Array, last: Array, correlations: Array, told: Array
-) -> VariationalMCRG:
+def _result(sampler: Biased, runs: Minimum) -> VariationalMCRG:
+    k, matrices, last, correlations, told = runs
     mean = jnp.mean(k, axis=0)
     apart = k - mean[None]
     covariance = apart.T @ apart / (len(k) * (len(k) - 1))

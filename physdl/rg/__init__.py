@@ -67,5 +67,6 @@ from physdl.rg.scaling_relations import Universality as Universality
 from physdl.rg.scaling_relations import universality as universality
 from physdl.rg.tensor_map import TensorRG as TensorRG
 from physdl.rg.two_lattices import Matching as Matching
+from physdl.rg.two_lattices import binder_matching as binder_matching
 from physdl.rg.two_lattices import matching as matching
 from physdl.rg.two_lattices import scale_invariance as scale_invariance

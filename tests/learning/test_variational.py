@@ -16,6 +16,7 @@ from physdl.learning._biased import Biased, Joint, classes_of
 from physdl.spaces import SPIN, spin
 
 KEY = jax.random.key(0)
+CRITICAL = float(np.log(1 + np.sqrt(2)) / 2)
 
 
 def every_state(n):
@@ -116,9 +117,8 @@ def test_decimation_of_a_chain():
     close(found.jacobian, [[3 * t**2 * (1 - t**2) / (1 - t**6)]])
 
 
-def test_square_lattice_with_ties():
+def exact_couplings_of_the_square(coupling):
     """Blocks of 2 x 2 of 4 x 4 spins, whose four block spins have three even operators."""
-    lattice, coupling = lattices.square(4, 4), 0.3
     x = every_state(16).reshape(-1, 4, 4)
     pairs = x * np.roll(x, 1, axis=1) + x * np.roll(x, 1, axis=2)
     cut = x.reshape(-1, 2, 2, 2, 2).swapaxes(2, 3).reshape(-1, 16)
@@ -131,9 +131,96 @@ def test_square_lattice_with_ties():
     log_p = np.log(np.exp(coupling * pairs.sum(axis=(1, 2))) @ p)
     exact, *_ = np.linalg.lstsq(design, log_p, rcond=None)
     np.testing.assert_allclose(design @ exact, log_p, atol=1e-10)
+    return exact[:3]
+
+
+def test_square_lattice_with_ties():
+    lattice, coupling = lattices.square(4, 4), 0.3
     basis = rg.operator_basis(lattice, 4, 1.5)
     found = variational_mcrg(models.ising(lattice, coupling), rg.Majority(2), basis, key=KEY)
-    close(found.couplings, exact[:3])
+    close(found.couplings, exact_couplings_of_the_square(coupling))
+
+
+def small_square(coupling):
+    """T of ``rg.mcrg`` [n, n] and K'(K) of Omega, within the first n operators of 4 x 4 spins."""
+    x = every_state(16)
+    cut = x.reshape(-1, 2, 2, 2, 2).swapaxes(2, 3).reshape(-1, 16)
+    mu, p = majorities(cut, 4)
+    basis = rg.operator_basis(lattices.square(4, 4), 4, 1.5)
+    s, s_mu = (
+        np.asarray(jax.vmap(basis)(jnp.asarray(y)))
+        for y in (x.reshape(-1, 4, 4), mu.reshape(-1, 2, 2))
+    )
+    joint = np.exp(coupling * s[:, 0])[:, None] * p
+    joint /= joint.sum()
+    weight = joint.sum(axis=0)
+    centred = s_mu - weight @ s_mu
+
+    def swendsen(n):
+        a, b = centred.T @ joint.T @ s, (centred * weight[:, None]).T @ centred
+        return np.linalg.solve(b[:n, :n], a[:n, :n])
+
+    def minimiser(n, k):
+        log_p = np.log(np.exp(s @ k) @ p)
+
+        def correlations(j):
+            w = np.exp(log_p - s_mu[:, :n] @ j)
+            return w @ s_mu[:, :n] / w.sum()
+
+        return optimize.root(correlations, np.zeros(n), tol=1e-13).x
+
+    def wu_car(n):
+        k, steps = np.array([coupling, 0, 0]), 1e-5 * np.eye(3)[:n]
+        moved = [(minimiser(n, k + e) - minimiser(n, k - e)) / 2e-5 for e in steps]
+        return np.stack(moved, axis=1)
+
+    return swendsen, wu_car
+
+
+def exponent(matrix, b=2):
+    return np.log(np.abs(np.linalg.eigvals(matrix)).max()) / np.log(b)
+
+
+def test_few_operators_are_a_block_of_the_complete_matrix():
+    """And not the T of mcrg, which is another matrix until operators suffice."""
+    swendsen, wu_car = small_square(CRITICAL)
+    complete = swendsen(3)
+    np.testing.assert_allclose(wu_car(3), complete, atol=1e-8)
+    for n in (1, 2):
+        np.testing.assert_allclose(wu_car(n), complete[:n, :n], atol=1e-8)
+    y = [(exponent(swendsen(n)), exponent(wu_car(n))) for n in (1, 2, 3)]
+    np.testing.assert_allclose(
+        y, [(0.86987, 0.41202), (0.98268, 0.99451), (0.98542, 0.98542)], atol=1e-5
+    )
+    lattice = lattices.square(4, 4)
+    for n in (1, 2):
+        found = variational_mcrg(
+            models.ising(lattice, CRITICAL),
+            rg.Majority(2),
+            rg.operator_basis(lattice, 4, 1.5).take(n),
+            key=KEY,
+            n_sweeps=4000,
+        )
+        assert abs(found.y().value - y[n - 1][1]) < 4 * found.y().stderr
+        apart = np.abs(np.asarray(found.jacobian.value) - swendsen(n)) / found.jacobian.stderr
+        assert np.max(apart) > 10
+
+
+@pytest.mark.slow
+def test_errors_are_those_of_many_minimisations():
+    """z of K' and dK'/dK of 32 keys against enumeration: Student's t of 8 runs each."""
+    swendsen, _ = small_square(CRITICAL)
+    lattice = lattices.square(4, 4)
+    h, basis = models.ising(lattice, CRITICAL), rg.operator_basis(lattice, 4, 1.5)
+    keys = jax.random.split(KEY, 32)
+    found = [variational_mcrg(h, rg.Majority(2), basis, key=k, n_sweeps=2000) for k in keys]
+    matrix = np.array([(f.jacobian.value - swendsen(3)) / f.jacobian.stderr for f in found])
+    exact = exact_couplings_of_the_square(CRITICAL)
+    k = np.array([(f.couplings.value - exact) / f.couplings.stderr for f in found])
+    z = np.concatenate([k, matrix.reshape(len(found), -1)], axis=1)
+    t = stats.t(7)
+    assert np.all(np.abs(z.mean(axis=0)) < 4 * t.std() / np.sqrt(len(z)))
+    assert min(stats.kstest(column, t.cdf).pvalue for column in z.T) > 1e-3
 
 
 @pytest.mark.slow

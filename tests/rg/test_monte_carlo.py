@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from physdl import lattices, models, rg, sampling
 from physdl.ensemble import Ensemble
@@ -265,3 +266,128 @@ def test_replicas_of_one_state_are_blocks_of_their_own():
     assert out.odd.sums.weight.shape == (64,)
     y = out.odd.y(1)
     assert abs(y.value - np.log2(1 + np.tanh(1.0))) < 4 * y.stderr and y.stderr < 0.02
+
+
+def test_cubic_lattice_of_free_spins():
+    """A majority of 8 free spins holds <s' s> = C(8, 4) / 2^8 of each, and pairs meet on a face."""
+    lattice, share = lattices.cubic(8, 8, 8), 70 / 256
+    free = Ensemble(jax.random.rademacher(KEY, (4000, 1, 8, 8, 8)), h=models.ising(lattice, 0.0))
+    found = rg.mcrg(
+        free,
+        rg.Majority(2),
+        even=rg.operator_basis(lattice, 2, 1),
+        odd=rg.operator_basis(lattice, 1, parity="odd"),
+        n_steps=1,
+        key=KEY,
+    )
+    for sector, factor, most in ((found.odd, 8 * share, 0.03), (found.even, 4 * share**2, 0.3)):
+        y = sector.y(1)
+        assert abs(y.value - np.log2(factor)) < 4 * y.stderr and y.stderr < most
+
+
+CUBIC = 0.2216  # near K_c; any coupling at which spins are correlated serves
+
+
+def cubic(kernel, coupling, n_sweeps, seed):
+    lattice = lattices.cubic(8, 8, 8)
+    return rg.mcrg_run(
+        kernel,
+        models.ising(lattice, coupling),
+        rg.Majority(2),
+        even=rg.operator_basis(lattice, 4, 1.5).take(3),
+        odd=rg.operator_basis(lattice, 3, 1.5, parity="odd").take(2),
+        n_steps=1,
+        key=jax.random.key(seed),
+        n_sweeps=n_sweeps,
+        n_chains=16,
+    )
+
+
+@pytest.mark.slow
+def test_cubic_lattice():
+    """Cluster and local moves agree, and T is the derivative of the means of other couplings."""
+    clusters = cubic(sampling.SwendsenWang(), CUBIC, 4000, 0)
+    local = cubic(sampling.HeatBath(), CUBIC, 12_000, 1)
+    assert int(clusters.status) == int(local.status) == rg.RGStatus.OK
+    for one, other in ((clusters.even, local.even), (clusters.odd, local.odd)):
+        for n in range(1, len(one.operators) + 1):
+            a, b = one.y(1, n), other.y(1, n)
+            assert abs(a.value - b.value) < 4 * np.hypot(a.stderr, b.stderr)
+            assert max(a.stderr, b.stderr) < 0.01
+    d = 0.004
+    low, high = (cubic(sampling.SwendsenWang(), CUBIC + s * d, 4000, 2) for s in (-1, 1))
+    slope = (high.even.means.value - low.even.means.value)[1] / (2 * d)
+    error = np.hypot(high.even.means.stderr, low.even.means.stderr)[1] / (2 * d)
+    own = clusters.even.sums.total().covariances()[0][1]
+    chained = own @ clusters.even.matrix(1)[:, 0]
+    assert np.all(np.abs(chained - slope) < 4 * error + 0.02 * np.abs(slope))
+    assert np.all(error < 0.05 * np.abs(slope))
+
+
+def test_single_precision():
+    """Moments of one ensemble to float32, and a run that knows the exact exponents."""
+    lattice = lattices.square(16, 16)
+    states = np.asarray(jax.random.rademacher(KEY, (640, 1, 16, 16)))
+    k, ring = 0.5, lattices.chain(16)
+    tables, dtypes = [], []
+    for x64 in (True, False):
+        with jax.enable_x64(x64):
+            found = rg.mcrg(
+                Ensemble(jnp.asarray(states), h=models.ising(lattice, 0.1)),
+                rg.Majority(2),
+                even=rg.operator_basis(lattice, 4, 1.5),
+                odd=rg.operator_basis(lattice, 3, 1.5, parity="odd"),
+                n_steps=2,
+                key=jax.random.key(0),
+            )
+            tables.append([np.asarray(s.table.value[..., 0]) for s in (found.even, found.odd)])
+            dtypes.append(found.even.table.value.dtype)
+            run = rg.mcrg_run(
+                sampling.SwendsenWang(),
+                models.ising(ring, k),
+                rg.BlockDecimation(2),
+                odd=rg.operator_basis(ring, 1, parity="odd"),
+                n_steps=1,
+                key=jax.random.key(0),
+                n_sweeps=1000,
+            )
+            y = run.odd.y(1)
+            assert y.value.dtype == dtypes[-1]
+            assert abs(float(y.value) - np.log2(1 + np.tanh(2 * k))) < 4 * float(y.stderr)
+            assert float(y.stderr) < 0.02
+    assert dtypes == [jnp.float64, jnp.float32]
+    for double, single in zip(*tables, strict=True):
+        np.testing.assert_allclose(single, double, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_errors_are_those_of_many_runs():
+    """z of 64 runs against the sum over all 2^16 states of 4 x 4 spins, ties and all."""
+    lattice = lattices.square(4, 4)
+    h, even = models.ising(lattice, CRITICAL), rg.operator_basis(lattice, 4, 1.5)
+    x = every_state(h).states[:, 0]
+    s, coarse = (
+        np.asarray(jax.vmap(even)(x)),
+        np.array(np.indices((2,) * 4).reshape(4, 16).T * 2 - 1),
+    )
+    s_coarse = np.asarray(jax.vmap(even)(jnp.asarray(coarse.reshape(16, 2, 2), float)))
+    total = np.asarray(x).reshape(-1, 2, 2, 2, 2).sum(axis=(2, 4)).reshape(-1, 1, 4)
+    p_coarse = np.where(total == 0, 0.5, total * coarse > 0).prod(axis=2)
+    w = np.exp(-np.asarray(jax.vmap(h)(x)))
+    joint = w[:, None] * p_coarse / w.sum()
+    s_coarse = s_coarse - joint.sum(axis=0) @ s_coarse
+    a, b = s_coarse.T @ joint.T @ s, (s_coarse * joint.sum(axis=0)[:, None]).T @ s_coarse
+    sizes = range(1, 4)
+    top = [np.abs(np.linalg.eigvals(np.linalg.solve(b[:n, :n], a[:n, :n]))).max() for n in sizes]
+    settings = {"even": even, "n_steps": 1, "n_sweeps": 1600, "n_chains": 16}
+    runs = [
+        rg.mcrg_run(sampling.SwendsenWang(), h, rg.Majority(2), key=jax.random.key(i), **settings)
+        for i in range(64)
+    ]
+    ys = [[run.even.y(1, n) for n in sizes] for run in runs]
+    z = np.array(
+        [[(y.value - np.log2(v)) / y.stderr for y, v in zip(r, top, strict=True)] for r in ys]
+    )
+    assert np.all(np.abs(z.mean(axis=0)) < 4 / np.sqrt(len(z)))
+    assert np.all(np.abs((z**2).mean(axis=0) - 31 / 29) < 4 * np.sqrt(2 / len(z)))
+    assert all(stats.kstest(column, stats.t(31).cdf).pvalue > 1e-3 for column in z.T)

@@ -1,10 +1,13 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physdl import lattices, models, rg, sampling
-from physdl.errors import PhysdlError, UnknownNameError
+from physdl import lattices, models, rg, sampling, statistics
+from physdl.errors import PhysdlError, SettingError, UnknownNameError
+from physdl.rg._binder import binder_ratio, magnetic_sums
 
 CRITICAL = float(np.log(1 + np.sqrt(2)) / 2)
 
@@ -80,3 +83,71 @@ def sector_of_other_operators():
         key=jax.random.key(0),
         n_sweeps=20,
     ).even
+
+
+def drawn(length, coupling, seed, n_sweeps=4000):
+    h = models.ising(lattices.square(length, length), coupling)
+    key = jax.random.key(seed)
+    kernel = sampling.SwendsenWang()
+    return sampling.run(kernel, h, key=key, n_chains=8, n_sweeps=n_sweeps, n_kept=n_sweeps).ensemble
+
+
+BOND = rg.operator_basis(lattices.square(4, 4), 2, 1)
+
+
+def ratio(coupling, coarse):
+    """Binder's ratio of 4 x 4 spins or their 2 x 2 majorities, a sum over all configurations."""
+    x = np.array(np.indices((2,) * 16).reshape(16, -1).T * 2.0 - 1).reshape(-1, 4, 4)
+    bonds = (x * np.roll(x, 1, 1) + x * np.roll(x, 1, 2)).sum(axis=(1, 2))
+    w = np.exp(coupling * bonds)
+    m = x.mean(axis=(1, 2))
+    if coarse:
+        total = x.reshape(-1, 2, 2, 2, 2).sum(axis=(2, 4)).reshape(-1, 1, 4)
+        mu = np.array(np.indices((2,) * 4).reshape(4, -1).T * 2.0 - 1)
+        w = w @ np.where(total == 0, 0.5, total * mu > 0).prod(axis=2)
+        m = mu.mean(axis=1)
+    return 1 - (w @ m**4) * w.sum() / (3 * (w @ m**2) ** 2)
+
+
+def test_binder_ratio_and_its_slope():
+    """Of 4 x 4 spins and of their blocks, against differences of sums over all configurations."""
+    k, d = 0.4, 1e-5
+    sums = magnetic_sums(
+        drawn(4, k, 0, 8000), (rg.Majority(2),), BOND, jax.random.key(1), n_blocks=32
+    )
+    found = statistics.jackknife(
+        lambda v: jnp.stack(binder_ratio(jnp.mean(v, axis=0))), sums, n_blocks=32
+    )
+    exact = [
+        [ratio(k, c) for c in (False, True)],
+        [(ratio(k + d, c) - ratio(k - d, c)) / (2 * d) for c in (False, True)],
+    ]
+    assert np.all(np.abs(found.value - np.array(exact)) < 4 * found.stderr)
+    assert np.all(found.stderr < 0.02 * np.abs(np.array(exact)))
+
+
+def test_matching_of_binder_ratios():
+    """Lattices of 16 and 8 find K_c from beside it and y_T there, with and without blocks."""
+    match = functools.partial(
+        rg.binder_matching, blocks=rg.Majority(2), coupling=BOND, n_steps=2, key=jax.random.key(2)
+    )
+    k = 0.43
+    beside = match(drawn(16, k, 0), drawn(8, k, 1))
+    shift = beside.shift
+    assert shift.value.shape == beside.deviation.shape == (3, 1)
+    assert np.all(np.abs(k + shift.value - CRITICAL) < 4 * shift.stderr + 0.002)
+    assert np.all(shift.stderr < 0.002) and np.all(beside.deviation < -4)
+    at = match(drawn(16, CRITICAL, 0), drawn(8, CRITICAL, 1))
+    assert np.all(np.abs(at.y.value - 1) < 4 * at.y.stderr) and np.all(at.y.stderr < 0.1)
+    assert np.all(np.abs(at.deviation) < 4)
+
+
+def test_refusals_of_binder_matching():
+    small, odd = drawn(8, 0.4, 0, 20), rg.operator_basis(lattices.square(4, 4), 1, parity="odd")
+    match = functools.partial(rg.binder_matching, key=jax.random.key(0))
+    with pytest.raises(PhysdlError, match="factor 2"):
+        match(small, small, rg.Majority(2), coupling=BOND)
+    with pytest.raises(SettingError, match="one coupling"):
+        match(small, small, rg.Majority(2), coupling=rg.OperatorBasis((*BOND, *odd)))
+    with pytest.raises(SettingError, match="run longer"):
+        match(small, drawn(4, 0.4, 0, 2), rg.Majority(2), coupling=BOND)
