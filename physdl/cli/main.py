@@ -205,6 +205,8 @@ def sample(**options: Any) -> None:
 )
 @click.option("--scale", type=click.FloatRange(1, min_open=True), help="Length ratio of a step.")
 @click.option("--steps", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--chi", type=click.IntRange(2), help="Bond dimension of maps of tensors; 16.")
+@click.option("--cft", is_flag=True, help="Also conformal data, of maps of tensors.")
 @click.option("--fixed-point", is_flag=True, help="Also the critical point and the fixed point.")
 @click.option("--exponents", is_flag=True, help="Also the exponents there.")
 @click.option(

@@ -1,8 +1,6 @@
 """``physdl rg``: the flow of a model's couplings, its fixed point, exponents and critical point."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from physdl import rg
+from physdl.cli import maps, schemes
+from physdl.cli.maps import MAPS, Renormalized
 from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
 from physdl.cli.output import progress, set_precision
-from physdl.errors import (
-    FormatError,
-    MissingDependencyError,
-    SpaceError,
-    StructureError,
-    UnknownNameError,
-)
-from physdl.hamiltonian import Hamiltonian
+from physdl.cli.schemes import SCHEMES
+from physdl.errors import FormatError, MissingDependencyError, SettingError, UnknownNameError
 from physdl.rg import RGMap, RGStatus
-from physdl.spaces import SPIN, Line, Sphere
 
-__all__ = ["MAPS", "listing", "run"]
+__all__ = ["listing", "run"]
 
 LEAST, MOST = 0.01, 8.0
 SHOWN = 8
@@ -36,68 +29,13 @@ UNDIVIDED = "No fixed point divides the line of these models."
 AWAY = "The critical flow runs away: its fixed point lies at infinite couplings."
 
 
-@dataclass(frozen=True)
-class Renormalized:
-    """A map, what its couplings are called, and where a model lies among them.
-
-    Attributes:
-      map: the map.
-      names: of the couplings.
-      couplings: those of the model; ``None`` where the map has none of a microscopic model.
-      guess: where Newton's method starts; ``None`` searches along the couplings of the model.
-    """
-
-    map: RGMap
-    names: tuple[str, ...]
-    couplings: Float[Array, " n"] | None
-    guess: Float[Array, " n"] | None = None
-
-
-def _migdal_kadanoff(h: Hamiltonian, scale: float | None) -> Renormalized:
-    basis, k = rg.bond_of(h)
-    return Renormalized(rg.MigdalKadanoff(_whole(scale or 2), len(h.shape), basis), basis.names, k)
-
-
-def _limit(h: Hamiltonian, scale: float | None) -> Renormalized:
-    basis, k = rg.bond_of(h)
-    limit = rg.MigdalKadanoffFlow(len(h.shape), basis, scale or 2.0)
-    return Renormalized(limit, basis.names, k)
-
-
-def _decimation(h: Hamiltonian, scale: float | None) -> Renormalized:
-    """Bond moving in one dimension, where nothing is moved."""
-    if len(h.shape) != 1:
-        raise StructureError(
-            f"decimation is exact on a chain, got a lattice of shape {h.shape}: "
-            "use --map migdal-kadanoff."
-        )
-    return _migdal_kadanoff(h, scale)
-
-
-def _functional(h: Hamiltonian, scale: float | None) -> Renormalized:
-    frg = rg.FunctionalRG(n_components=_n_components(h), dim=len(h.shape))
-    guess = frg.guess()
-    return Renormalized(frg, tuple(f"lambda_{i}" for i in range(guess.size)), None, guess)
-
-
-MAPS: dict[str, tuple[Callable[[Hamiltonian, float | None], Renormalized], str]] = {
-    "migdal-kadanoff": (_migdal_kadanoff, "bond moving; nearest-neighbour models of finite spaces"),
-    "migdal-kadanoff-limit": (_limit, "bond moving in the limit of small steps"),
-    "decimation": (_decimation, "summing out sites of a chain, exact"),
-    "functional": (_functional, "Wetterich's equation of O(n) models, local potential"),
-}
-
-
-def listing() -> str:
-    """The maps, one line each."""
-    return "\n".join(f"  {name:22s} {what}" for name, (_, what) in MAPS.items())
-
-
 def run(
     *,
     name: str,
     scale: float | None,
     steps: int,
+    chi: int | None,
+    cft: bool,
     fixed_point: bool,
     exponents: bool,
     plot: Path | None,
@@ -109,13 +47,25 @@ def run(
 ) -> None:
     """Carry out the command."""
     set_precision(precision)
-    if name not in MAPS:
-        raise UnknownNameError("map", name, MAPS)
+    if name not in MAPS and name not in SCHEMES:
+        raise UnknownNameError("map", name, [*MAPS, *SCHEMES])
+    if name in SCHEMES:
+        _refuse({"--scale": scale, "--fixed-point": fixed_point, "--exponents": exponents}, name)
+        with progress("reading the model") as stage:
+            h, title = build(**model, evidence=evidence, seed=seed)
+            stage("coarse-graining")
+            values = schemes.renormalized(h, name, chi or schemes.CHI, steps, cft=cft)
+            if plot:
+                stage("drawing")
+                schemes.draw(values, plot)
+        click.echo(to_json(values) if as_json else schemes.text(title, values))
+        return
+    _refuse({"--chi": chi, "--cft": cft}, name)
     with progress("reading the model") as stage:
         h, title = build(**model, evidence=evidence, seed=seed)
         start = MAPS[name][0](h, scale)
         stage("renormalizing")
-        values: dict[str, Any] = {"map": name, "couplings": list(start.names)}
+        values = {"map": name, "couplings": list(start.names)}
         values |= _flow(start, steps)
         if fixed_point or exponents or start.couplings is None:
             values |= _fixed(start, exponents)
@@ -125,14 +75,30 @@ def run(
     click.echo(to_json(values) if as_json else _text(title, values))
 
 
+def _refuse(given: dict[str, Any], name: str) -> None:
+    """An option that a map has no use for is an error, not ignored."""
+    for option, value in given.items():
+        if value:
+            kind = "of couplings" if name in SCHEMES else "of tensors"
+            raise SettingError(f"{option} belongs to maps {kind}, and --map {name} is none.")
+
+
+def listing() -> str:
+    """All maps, one line each."""
+    return f"{maps.listing()}\n{schemes.listing()}"
+
+
 def _flow(start: Renormalized, steps: int) -> dict[str, Any]:
     if start.couplings is None:
         return {}
     found = rg.flow(start.map, start.couplings, steps)
     rows = jnp.concatenate([start.couplings[None], found.couplings])
-    flow = {"flow": np.asarray(rows).tolist(), "error": float(jnp.max(found.error))}
-    f = rg.free_energy(start.map, start.couplings)
-    return flow | ({"free_energy": float(f)} if math.isfinite(float(f)) else {})
+    numbers = {
+        "error": float(jnp.max(found.error)),
+        "free_energy": float(rg.free_energy(start.bound or start.map, start.couplings)),
+    }
+    known = {name: value for name, value in numbers.items() if math.isfinite(value)}
+    return {"flow": np.asarray(rows).tolist(), **known}
 
 
 def _fixed(start: Renormalized, exponents: bool) -> dict[str, Any]:
@@ -160,6 +126,7 @@ def _fixed(start: Renormalized, exponents: bool) -> dict[str, Any]:
         values["y"] = np.asarray(out.y).tolist()
         values["eigenvalues"] = np.real(np.asarray(out.eigenvalues)).tolist()
         values["kinds"] = list(out.kinds())
+        values |= {"series": start.series} if start.series else {}
         values["status"] = RGStatus(int(max(found.status, out.status))).name
     return values
 
@@ -191,6 +158,10 @@ def _text(title: str, values: dict[str, Any]) -> str:
     lines += [f"  y              {y:.10g}  ({kind})" for y, kind in shown[:SHOWN]]
     if len(shown) > SHOWN:
         lines.append(f"                 and {len(shown) - SHOWN} more")
+    for name, sums in values.get("series", {}).items():
+        lines.append(
+            f"  {name:14s} " + "  ".join(f"{v:.6g}" for v in sums) + "  (series, by order)"
+        )
     status = values.get("status", "OK")
     if status != "OK":
         lines.append("  status         " + (values.get("message") or RGStatus[status].message))
@@ -260,16 +231,3 @@ def _arrows(axes: Any, start: Renormalized, values: dict[str, Any]) -> None:
     axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     axes.set(xlabel=f"k of {start.names[0]}", ylabel=f"k of {start.names[1]}")
     axes.legend(frameon=False)
-
-
-def _whole(scale: float) -> float:
-    return int(scale) if float(scale).is_integer() else scale
-
-
-def _n_components(h: Hamiltonian) -> int:
-    """n of an O(n) model."""
-    if h.space == SPIN or isinstance(h.space, Line):
-        return 1
-    if isinstance(h.space, Sphere):
-        return h.space.n_components
-    raise SpaceError(f"the functional map is for O(n) models, got {h.space!r}: use ising or o_n.")

@@ -13,5 +13,11 @@ from physdl.tensors.atrg import ATRG as ATRG
 from physdl.tensors.btrg import BTRG as BTRG
 from physdl.tensors.bulk_tensors import bulk as bulk
 from physdl.tensors.bulk_tensors import six_vertex as six_vertex
+from physdl.tensors.conformal import ConformalData as ConformalData
+from physdl.tensors.conformal import conformal_data as conformal_data
+from physdl.tensors.conformal import gu_wen_ratio as gu_wen_ratio
+from physdl.tensors.ctmrg import CTMRG as CTMRG
+from physdl.tensors.environment import Environment as Environment
 from physdl.tensors.hotrg import HOTRG as HOTRG
+from physdl.tensors.loop_tnr import LoopTNR as LoopTNR
 from physdl.tensors.trg import TRG as TRG
