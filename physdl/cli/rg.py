@@ -16,7 +16,7 @@ from physdl.cli.maps import MAPS, Renormalized
 from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
 from physdl.cli.output import progress, set_precision
-from physdl.cli.schemes import SCHEMES
+from physdl.cli.schemes import CORNERS, NAMES
 from physdl.errors import FormatError, MissingDependencyError, SettingError, UnknownNameError
 from physdl.rg import RGMap, RGStatus
 
@@ -47,10 +47,12 @@ def run(
 ) -> None:
     """Carry out the command."""
     set_precision(precision)
-    if name not in MAPS and name not in SCHEMES:
-        raise UnknownNameError("map", name, [*MAPS, *SCHEMES])
-    if name in SCHEMES:
+    if name not in MAPS and name not in NAMES:
+        raise UnknownNameError("map", name, [*MAPS, *NAMES])
+    if name in NAMES:
         _refuse({"--scale": scale, "--fixed-point": fixed_point, "--exponents": exponents}, name)
+        if cft and name == CORNERS:
+            raise SettingError("--cft reads a coarse tensor, which --map ctmrg has not: use btrg.")
         with progress("reading the model") as stage:
             h, title = build(**model, evidence=evidence, seed=seed)
             stage("coarse-graining")
@@ -79,7 +81,7 @@ def _refuse(given: dict[str, Any], name: str) -> None:
     """An option that a map has no use for is an error, not ignored."""
     for option, value in given.items():
         if value:
-            kind = "of couplings" if name in SCHEMES else "of tensors"
+            kind = "of couplings" if name in NAMES else "of tensors"
             raise SettingError(f"{option} belongs to maps {kind}, and --map {name} is none.")
 
 

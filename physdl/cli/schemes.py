@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Array
 
 from physdl import tensors
 from physdl.errors import FormatError, MissingDependencyError
@@ -13,9 +14,10 @@ from physdl.hamiltonian import Hamiltonian
 from physdl.tensors import Scheme
 from physdl.tensors.bulk_tensors import dimension, scaled_bulk
 
-__all__ = ["CHI", "SCHEMES", "draw", "listing", "renormalized", "text"]
+__all__ = ["CHI", "CORNERS", "NAMES", "SCHEMES", "draw", "listing", "renormalized", "text"]
 
 CHI = 16
+CORNERS = "ctmrg"
 ZERO = 1e-12
 SHOWN = 8
 
@@ -26,11 +28,14 @@ SCHEMES: dict[str, tuple[Callable[..., Scheme], str]] = {
     "atrg": (tensors.ATRG, "the same on halves of tensors; two and three dimensions"),
     "loop-tnr": (tensors.LoopTNR, "loops of entanglement filtered out; two dimensions"),
 }
+NAMES = (*SCHEMES, CORNERS)
 
 
 def listing() -> str:
     """The schemes, one line each."""
-    return "\n".join(f"  {name:22s} {what}" for name, (_, what) in SCHEMES.items())
+    rows = {name: what for name, (_, what) in SCHEMES.items()}
+    rows[CORNERS] = "corners and edges around a tensor; two dimensions"
+    return "\n".join(f"  {name:22s} {what}" for name, what in rows.items())
 
 
 def renormalized(
@@ -42,6 +47,8 @@ def renormalized(
     """
     dim = dimension(h)
     bulk, log_scale = scaled_bulk(h, dim)
+    if name == CORNERS:
+        return _environment(h, bulk, float(log_scale), chi, steps)
     scheme = SCHEMES[name][0](chi=chi)
     history = tensors.coarsen(scheme, bulk, steps)
     per_tensor = float(log_scale) + np.cumsum(np.asarray(history.log_norm / history.n_tensors))
@@ -64,6 +71,26 @@ def renormalized(
     return values
 
 
+def _environment(
+    h: Hamiltonian, bulk: Array, log_scale: float, chi: int, steps: int
+) -> dict[str, Any]:
+    """The environment of a tensor that ``steps`` doublings of the distance would reach."""
+    around = tensors.CTMRG(chi=chi, max_steps=2**steps)(bulk)
+    sites = h.n_sites / math.prod(h.shape[: bulk.ndim // 2])
+    per_site = (float(around.log_z_per_tensor) + log_scale) / sites
+    return {
+        "map": CORNERS,
+        "chi": chi,
+        "log_z_per_site": [per_site],
+        "free_energy": -per_site,
+        "sites_per_tensor": [float(around.n_steps) ** 2 * sites],
+        "error": [float(around.error)],
+        "spectrum": [np.asarray(around.spectrum).tolist()],
+        "correlation_length": np.asarray(around.correlation_length).tolist(),
+        "status": "OK" if bool(around.converged) else "UNCONVERGED",
+    }
+
+
 def text(title: str, values: dict[str, Any]) -> str:
     """The history as a table."""
     lines = [title, f"  map            {values['map']}, bond dimension {values['chi']}"]
@@ -84,7 +111,11 @@ def text(title: str, values: dict[str, Any]) -> str:
         lines.append(f"  central charge {values['central_charge']:.5g}")
         lines.append(f"  dimensions     {dimensions}")
         lines.append(f"  Gu-Wen ratio   {values['phases']:.5g}")
-    if values["status"] != "OK":
+    if "correlation_length" in values:
+        lines.append("  correlation    {:.6g}  {:.6g}".format(*values["correlation_length"]))
+    if values["status"] == "UNCONVERGED":
+        lines.append("  status         The environment still changes: more --steps or --chi.")
+    elif values["status"] != "OK":
         lines.append("  status         A truncation divided equal singular values: vary --chi.")
     return "\n".join(lines)
 

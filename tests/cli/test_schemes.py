@@ -27,6 +27,14 @@ def test_log_z_per_site(name):
     assert len(values["spectrum"]) == len(values["error"]) == 16
 
 
+def test_corners():
+    arguments = ["rg", "ising", "--size", "4x4", "-p", "coupling=0.3", "--map", "ctmrg", "--json"]
+    values = json.loads(CliRunner().invoke(main, arguments).output)
+    exact = float(reference.onsager_log_z(0.3))
+    assert values["log_z_per_site"] == [pytest.approx(exact, rel=1e-10)]
+    assert values["status"] == "OK"
+
+
 def test_conformal_data_and_picture(tmp_path):
     picture = tmp_path / "spectrum.png"
     out = run("--map", "btrg", "--chi", "10", "--cft", "--plot", str(picture))
