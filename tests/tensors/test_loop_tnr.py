@@ -55,7 +55,12 @@ def test_slope_agrees_with_differences_of_values():
     assert float(value_and_slope(0.42)[1]) == pytest.approx((high - low) / (2 * step), rel=1e-4)
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (8, 4), (4, 8)])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "shape", [(4, 4), pytest.param((8, 4), marks=SLOW), pytest.param((4, 8), marks=SLOW)]
+)
 def test_is_exact_where_nothing_is_cut(shape):
     lattice = lattices.square(*shape)
     scheme = tensors.LoopTNR(chi=16)
