@@ -1,0 +1,92 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     name: python3
+#     display_name: Python 3
+#     language: python
+# ---
+
+# %% [markdown]
+# # A lattice as a network of tensors
+# Every site is a tensor, every bond a leg. Coarse-graining keeps the legs short; what it discards is
+# the error. Energy and specific heat are derivatives through all of it, and at the critical point
+# the spectrum of what is left is that of a conformal field theory.
+
+# %%
+import os
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+
+from physdl import lattices, models, reference, tensors
+
+jax.config.update("jax_enable_x64", True)
+quick = bool(os.environ.get("PHYSDL_QUICK"))
+square = lattices.square(2, 2)
+critical = float(reference.square_critical_coupling())
+
+# %% [markdown]
+# ## Longer legs, smaller errors
+# Relative error of log Z per site at the critical point, where truncation is worst, in the limit of an
+# infinite lattice.
+
+# %%
+schemes = {"TRG": tensors.TRG, "BTRG": tensors.BTRG, "HOTRG": tensors.HOTRG, "ATRG": tensors.ATRG}
+chis = [4, 8] if quick else [4, 6, 8, 12, 16]
+bulk = tensors.bulk(models.ising(square, critical))
+exact = float(reference.onsager_log_z(critical))
+figure, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
+for name, scheme in schemes.items():
+    n_steps = 40 if scheme(chi=4).scale < 2 else 20
+    found = [float(tensors.log_z_per_tensor(scheme(chi=c), bulk, n_steps)) for c in chis]
+    ax.loglog(chis, np.abs(np.array(found) / exact - 1), "o-", label=name)
+ax.set(xlabel=r"bond dimension $\chi$", ylabel="relative error of log Z")
+ax.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# ## Specific heat by differentiating twice
+
+# %%
+scheme = tensors.TRG(chi=6 if quick else 12)
+
+
+def log_z(k):
+    return tensors.log_z_per_tensor(scheme, tensors.bulk(models.ising(square, k)))
+
+
+heat = jax.jit(jax.vmap(lambda k: k**2 * jax.jvp(jax.grad(log_z), (k,), (1.0,))[1]))
+k = np.linspace(0.3, 0.6, 5 if quick else 31)
+fine = np.linspace(0.3, 0.6, 400)
+figure, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
+ax.plot(fine, jax.vmap(reference.onsager_specific_heat)(jnp.asarray(fine)), "0.6", label="Onsager")
+ax.plot(k, heat(jnp.asarray(k)), "o", ms=4, label=f"TRG, $\\chi$ = {scheme.chi}")
+ax.set(xlabel="K", ylabel="specific heat per site", ylim=(0, 4))
+ax.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# ## A conformal field theory in a tensor
+# Scaling dimensions of the critical Ising model, step by step. The lines are 1/8 and 1, and their
+# descendants.
+
+# %%
+n_steps = 8 if quick else 20
+loop, plain = tensors.LoopTNR(chi=6 if quick else 8), tensors.TRG(chi=8 if quick else 16)
+figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained", sharey=True)
+for ax, scheme in zip(axes, (plain, loop), strict=True):
+    steps = range(4, n_steps + 1, 2)
+    left = [tensors.coarsen(scheme, bulk, n).network for n in steps]
+    seen = [tensors.conformal_data(network, n=6).dimensions[1:] for network in left]
+    ax.plot(steps, np.array(seen), ".-", color="C0")
+    for x in (1 / 8, 1, 9 / 8, 2):
+        ax.axhline(x, color="0.8", lw=1, zorder=0)
+    ax.set(xlabel="step", title=f"{type(scheme).__name__}, $\\chi$ = {scheme.chi}", ylim=(0, 2.3))
+axes[0].set(ylabel="scaling dimension")
+plt.show()
