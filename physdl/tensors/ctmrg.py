@@ -17,9 +17,15 @@ all symmetries of a square, one corner and one edge do. A step takes chi^3 D^3 o
 
 Where equal or nearly equal singular values would be divided, fewer than chi states are kept.
 Derivatives are those of the fixed point by the implicit function theorem, to second order, in a
-gauge in which a step moves the environment to itself (for that gauge is what an environment is
-determined up to; A. Francuz, N. Schuch, B. Vanhecke, Phys. Rev. Research 7, 013237 (2025)). They
-exist where singular values coincide, and need converged steps as the value does.
+gauge in which a step moves the environment to itself; up to that gauge an environment is determined
+(A. Francuz, N. Schuch, B. Vanhecke, arXiv:2311.11894). They exist where singular values coincide.
+
+Where a symmetry is spontaneously broken the environment of a symmetric start is the sum of those of
+all phases: log Z and its derivatives in symmetric directions are right; a derivative in the
+direction of the field, which would be infinite, means nothing. Legs that carry the states of sites
+themselves (plaquettes) let the default start bind its ends all round: the value is right, with half
+of the states, but the environment is not unique and ``converged`` is false; a ``boundary`` with a
+field that is not small avoids both.
 """
 
 import functools
@@ -97,8 +103,8 @@ class CTMRG:
 
         Args:
           tensor: the bulk tensor [x-, x+, y-, y+].
-          boundary: the tensor of the places from which the environment starts; a small field there
-            breaks a symmetry. Like the bulk by default, with ends that keep all its symmetries.
+          boundary: the tensor of the places from which the environment starts; a field there
+            breaks a symmetry. The bulk by default, with ends that keep all its symmetries.
 
         Raises:
           ShapeError: a tensor has no four legs, legs that do not match, or longer ones than chi.

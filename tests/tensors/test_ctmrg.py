@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from physdl import estimators, lattices, models, reference, tensors
+from physdl import lattices, models, reference, tensors
 from physdl.errors import PhysdlError
 
 CRITICAL = float(reference.square_critical_coupling())
@@ -57,15 +57,15 @@ def test_couplings_of_two_directions():
     assert float(found.log_z_per_tensor) == pytest.approx(truth, rel=1e-12)
 
 
-@pytest.mark.parametrize("couplings", [(0.2, 0.2, 0.2), (0.1, 0.3, -0.2)])
-def test_plaquettes_of_a_triangular_lattice(couplings):
+def test_plaquettes_of_a_triangular_lattice():
+    couplings = (0.1, 0.3, -0.2)
     lattice = lattices.triangular(4, 4)
     bulk = tensors.bulk(models.ising(lattice, list(couplings)))
     boundary = tensors.bulk(models.ising(lattice, list(couplings), 1.0))
-    found = tensors.CTMRG(chi=16)(bulk, boundary)
+    found = tensors.CTMRG(chi=8)(bulk, boundary)
     assert bool(found.converged)
     truth = float(reference.triangular_log_z(*couplings))
-    assert float(found.log_z_per_tensor) == pytest.approx(truth, rel=1e-13)
+    assert float(found.log_z_per_tensor) == pytest.approx(truth, rel=1e-9)
 
 
 def test_plaquettes_bind_the_ends_of_the_default_boundary():
@@ -113,7 +113,7 @@ def test_critical_potts():
 
 def test_square_ice():
     """E. H. Lieb, Phys. Rev. Lett. 18, 692 (1967): (3/2) ln (4/3)."""
-    found = tensors.CTMRG(chi=24, max_steps=300)(tensors.six_vertex(1.0, 1.0, 1.0))
+    found = tensors.CTMRG(chi=12, max_steps=150)(tensors.six_vertex(1.0, 1.0, 1.0))
     assert float(found.log_z_per_tensor) == pytest.approx(1.5 * np.log(4 / 3), rel=1e-4)
 
 
@@ -137,13 +137,17 @@ def ising_impurity(coupling):
     return jax.jvp(lambda h: ising(coupling, h), (jnp.asarray(0.0),), (jnp.asarray(1.0),))[1]
 
 
-def test_correlation_length_is_the_exact_one_in_the_disordered_phase():
-    """1/xi = ln coth K - 2 K along an axis (B. M. McCoy and T. T. Wu, The Two-Dimensional Ising
-    Model (1973), chapter XI)."""
+def test_correlation_length_approaches_the_exact_one_from_below():
+    """1/xi = ln coth K - 2 K along an axis (L. Onsager, Phys. Rev. 65, 117 (1944)); finitely many
+    states have no continuum of eigenvalues below it."""
     coupling = 0.3
-    found = tensors.CTMRG(chi=24)(ising(coupling)).correlation_length
-    expected = 1 / (np.log(1 / np.tanh(coupling)) - 2 * coupling)
-    np.testing.assert_allclose(found, [expected, expected], rtol=1e-5)
+    exact = 1 / (np.log(1 / np.tanh(coupling)) - 2 * coupling)
+    few, many = (
+        tensors.CTMRG(chi=chi, symmetric=True)(ising(coupling)).correlation_length
+        for chi in (4, 24)
+    )
+    assert bool(jnp.all((few < many) & (many < exact)))
+    np.testing.assert_allclose(many, [exact, exact], rtol=0.03)
 
 
 def test_expectations_are_derivatives():
@@ -159,25 +163,25 @@ def test_expectations_are_derivatives():
     assert float(found) == pytest.approx(float(jax.grad(log_z)(at)), rel=1e-9)
 
 
-def test_agrees_with_a_wide_cylinder_in_a_field():
-    h = models.ising(lattices.square(14, 40), 0.25, 0.3)
-    cylinder = float(estimators.TransferMatrix()(h).log_z) / (14 * 40)
-    found = float(tensors.CTMRG(chi=16)(ising(0.25, 0.3)).log_z_per_tensor)
-    assert found == pytest.approx(cylinder, rel=1e-9)
+def ring_log_z(tensor, n):
+    """Per tensor, of an infinite cylinder n tensors round."""
+    t = row = np.asarray(tensor)
+    for _ in range(n - 1):
+        legs = row.shape[2] * t.shape[2]
+        row = np.einsum("lrud,rsvc->lsuvdc", row, t).reshape(t.shape[0], t.shape[0], legs, legs)
+    return np.log(np.max(np.abs(np.linalg.eigvals(np.einsum("lluv->uv", row))))) / n
 
 
-def test_a_tensor_without_symmetry_or_equal_legs():
-    """Against the leading eigenvalue of a ring of 10 tensors; its correlation length is short."""
+def test_agrees_with_a_cylinder():
+    """Where correlations are short, and no symmetry is left, nor equal legs."""
     rng = np.random.default_rng(0)
-    t = np.exp(0.3 * rng.normal(size=(3, 3, 2, 2)))
-    found = tensors.CTMRG(chi=12)(jnp.asarray(t))
-    row = t
-    for _ in range(9):
-        row = np.einsum("lrud,rsvc->lsuvdc", row, t).reshape(3, 3, 2 * row.shape[2], -1)
-    matrix = np.einsum("lluv->uv", row)
-    leading = np.max(np.abs(np.linalg.eigvals(matrix)))
+    unequal = np.exp(0.3 * rng.normal(size=(3, 3, 2, 2)))
+    found = tensors.CTMRG(chi=12)(jnp.asarray(unequal))
     assert bool(found.converged)
-    assert float(found.log_z_per_tensor) == pytest.approx(np.log(leading) / 10, rel=1e-9)
+    assert float(found.log_z_per_tensor) == pytest.approx(ring_log_z(unequal, 8), rel=1e-9)
+    in_a_field = ising([0.1, 0.2], 0.6)
+    found = tensors.CTMRG(chi=12)(in_a_field)
+    assert float(found.log_z_per_tensor) == pytest.approx(ring_log_z(in_a_field, 9), rel=1e-9)
 
 
 def differences(f, x, direction, step):
@@ -190,8 +194,8 @@ def differences(f, x, direction, step):
 def test_derivatives_agree_with_differences_on_random_models():
     rng = np.random.default_rng(5)
     settings = tensors.CTMRG(chi=12)
-    points = jnp.asarray(rng.uniform([0.1, 0.1, 0.05], [0.7, 0.7, 0.5], size=(8, 3)))
-    directions = jnp.asarray(rng.normal(size=(8, 3)))
+    points = jnp.asarray(rng.uniform([0.1, 0.1, 0.05], [0.7, 0.7, 0.5], size=(4, 3)))
+    directions = jnp.asarray(rng.normal(size=(4, 3)))
 
     @jax.jit
     def f(c):
@@ -205,42 +209,48 @@ def test_derivatives_agree_with_differences_on_random_models():
 
 
 @both
-@pytest.mark.parametrize("coupling", [0.35, 0.5])
-def test_energy_and_specific_heat_are_onsagers(symmetric, coupling):
+def test_energy_and_specific_heat_are_onsagers(symmetric):
     settings = tensors.CTMRG(chi=16, symmetric=symmetric)
 
     def f(k):
         return settings(ising(k)).log_z_per_tensor
 
-    k = jnp.asarray(coupling)
-    energy, heat = -jax.grad(f)(k), k**2 * jax.jvp(jax.grad(f), (k,), (jnp.ones_like(k),))[1]
-    assert float(energy) == pytest.approx(float(reference.onsager_energy(k)), rel=1e-10)
-    assert float(heat) == pytest.approx(float(reference.onsager_specific_heat(k)), rel=1e-8)
+    @jax.jit
+    def derivatives(k):
+        return jax.jvp(jax.grad(f), (k,), (jnp.ones_like(k),))
+
+    for k in jnp.asarray([0.35, 0.5]):
+        slope, curvature = derivatives(k)
+        assert float(-slope) == pytest.approx(float(reference.onsager_energy(k)), rel=1e-10)
+        heat = float(reference.onsager_specific_heat(k))
+        assert float(k**2 * curvature) == pytest.approx(heat, rel=1e-8)
 
 
 @both
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
-@pytest.mark.parametrize("coupling", [0.2, CRITICAL, 0.6])
-def test_symmetric_tensors_have_finite_derivatives(symmetric, dtype, coupling):
-    settings = tensors.CTMRG(chi=8, symmetric=symmetric, max_steps=200)
+def test_symmetric_tensors_have_finite_derivatives(symmetric, dtype):
+    settings = tensors.CTMRG(chi=8, symmetric=symmetric, max_steps=100)
 
     def f(k):
         return settings(ising(k).astype(dtype)).log_z_per_tensor
 
-    k = jnp.asarray(coupling, dtype)
-    value, slope = jax.value_and_grad(f)(k)
-    curvature = jax.jvp(jax.grad(f), (k,), (jnp.ones_like(k),))[1]
-    assert value.dtype == dtype
-    assert bool(jnp.isfinite(value) & jnp.isfinite(slope) & jnp.isfinite(curvature))
-    assert float(value) == pytest.approx(float(reference.onsager_log_z(coupling)), rel=1e-5)
+    @jax.jit
+    def derivatives(k):
+        return f(k), *jax.jvp(jax.grad(f), (k,), (jnp.ones_like(k),))
+
+    for coupling in (0.2, CRITICAL, 0.6):
+        found = derivatives(jnp.asarray(coupling, dtype))
+        assert all(x.dtype == dtype and bool(jnp.isfinite(x)) for x in found)
+        truth = float(reference.onsager_log_z(coupling))
+        assert float(found[0]) == pytest.approx(truth, rel=1e-5)
 
 
 def test_multiplets_are_kept_whole():
     bulk = tensors.bulk(models.potts(lattices.square(2, 2), 3, 0.9))
-    found = tensors.CTMRG(chi=8, symmetric=True)(bulk)
+    found = tensors.CTMRG(chi=7, symmetric=True)(bulk)
     pairs = np.asarray(found.spectrum)
     assert bool(found.converged)
-    assert int(found.n_kept) < 8
+    assert int(found.n_kept) == 6
     assert pairs[1] == pytest.approx(pairs[2], rel=1e-8)
     assert not bool(found.cut)
 
