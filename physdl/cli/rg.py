@@ -12,12 +12,13 @@ from jaxtyping import Array, Float
 
 from physdl import rg
 from physdl.cli import maps, schemes
+from physdl.cli.figures import figure
 from physdl.cli.maps import MAPS, Renormalized
 from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
 from physdl.cli.output import progress, set_precision
 from physdl.cli.schemes import CORNERS, NAMES
-from physdl.errors import FormatError, MissingDependencyError, SettingError, UnknownNameError
+from physdl.errors import SettingError, UnknownNameError
 from physdl.rg import RGMap, RGStatus
 
 __all__ = ["listing", "run"]
@@ -172,31 +173,19 @@ def _text(title: str, values: dict[str, Any]) -> str:
 
 def _draw(start: Renormalized, values: dict[str, Any], path: Path) -> None:
     """The flow: R(k) over k for one coupling, arrows for two, else couplings by step."""
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "--plot") from error
-    figure, axes = plt.subplots(figsize=(6, 4.5))
-    if len(start.names) == 1:
-        _cobweb(axes, start, values)
-    elif len(start.names) == 2:
-        _arrows(axes, start, values)
-    elif "flow" in values:
-        for name, column in zip(start.names, np.array(values["flow"]).T, strict=True):
-            axes.plot(column, "o-", label=name)
-        axes.set(xlabel="step", ylabel="coupling")
-        axes.legend()
-    else:
-        axes.stem(values.get("y", []))
-        axes.set(xlabel="scaling field", ylabel="y")
-    figure.tight_layout()
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be written: {error}.") from error
+    with figure(path) as axes:
+        if len(start.names) == 1:
+            _cobweb(axes, start, values)
+        elif len(start.names) == 2:
+            _arrows(axes, start, values)
+        elif "flow" in values:
+            for name, column in zip(start.names, np.array(values["flow"]).T, strict=True):
+                axes.plot(column, "o-", label=name)
+            axes.set(xlabel="step", ylabel="coupling")
+            axes.legend()
+        else:
+            axes.stem(values.get("y", []))
+            axes.set(xlabel="scaling field", ylabel="y")
 
 
 def _cobweb(axes: Any, start: Renormalized, values: dict[str, Any]) -> None:

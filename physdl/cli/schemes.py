@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from physdl import tensors
-from physdl.errors import FormatError, MissingDependencyError
+from physdl.cli.figures import figure
 from physdl.hamiltonian import Hamiltonian
 from physdl.tensors import Scheme
 from physdl.tensors.bulk_tensors import dimension, scaled_bulk
@@ -122,20 +122,8 @@ def text(title: str, values: dict[str, Any]) -> str:
 
 def draw(values: dict[str, Any], path: Path) -> None:
     """The kept singular values against the size of a tensor."""
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "--plot") from error
-    figure, axes = plt.subplots(figsize=(6, 4.5))
     spectrum = np.asarray(values["spectrum"])[:, 1:SHOWN]
     sites = np.asarray(values["sites_per_tensor"])
-    axes.loglog(sites, np.where(spectrum > ZERO, spectrum, np.nan), ".-")
-    axes.set(xlabel="sites of a tensor", ylabel="singular values, relative to the largest")
-    figure.tight_layout()
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be written: {error}.") from error
+    with figure(path) as axes:
+        axes.loglog(sites, np.where(spectrum > ZERO, spectrum, np.nan), ".-")
+        axes.set(xlabel="sites of a tensor", ylabel="singular values, relative to the largest")

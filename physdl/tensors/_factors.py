@@ -67,6 +67,11 @@ class Factors:
     values: Float[Array, " chi_1"]
     error: Float[Array, ""]
 
+    @property
+    def halves(self) -> tuple[Float[Array, "m chi"], Float[Array, "chi n"]]:
+        """U H^(1 - 1/n) and H^(1/n) V^T: for n = 2 the split in the balanced gauge."""
+        return self.scaled @ self.inverse, self.root @ self.right
+
 
 def zero_below(dtype: jnp.dtype) -> float:
     """Relative size below which a singular value is a zero."""

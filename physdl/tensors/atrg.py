@@ -71,8 +71,8 @@ class ATRG:
         shape = matrix.shape[:dim]
         cut = factors(matrix.reshape(math.prod(shape), -1), chi)
         grow = [(0, chi - n) for n in shape]
-        plus = (cut.scaled @ cut.inverse).reshape(*shape, chi)
-        minus = (cut.root @ cut.right).reshape(chi, *shape)
+        plus, minus = cut.halves
+        plus, minus = plus.reshape(*shape, chi), minus.reshape(chi, *shape)
         return jnp.pad(plus, [*grow, (0, 0)]), jnp.pad(minus, [(0, 0), *grow])
 
     def step(self, network: Halves) -> TensorStep[Halves]:
@@ -102,8 +102,7 @@ class ATRG:
         pair = jnp.einsum(f"Kz{upper},z{others}k->K{others}{upper}k", d, a)
         rows = chi * math.prod(shape)
         swap = factors(pair.reshape(rows, rows), chi)
-        x = (swap.scaled @ swap.inverse).reshape(chi, *shape, chi)
-        y = (swap.root @ swap.right).reshape(chi, *shape, chi)
+        x, y = (half.reshape(chi, *shape, chi) for half in swap.halves)
         error, cut, values = swap.error, divided(swap.values), swap.values
         projections = []
         for i in range(len(shape)):

@@ -16,9 +16,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from physdl.pytree import module, static
-from physdl.tensors._base import TensorStep, check_chi, divided, frobenius, padded, relative
-from physdl.tensors._factors import factors
+from physdl.tensors._base import TensorStep, check_chi, frobenius, padded
+from physdl.tensors._factors import Factors, factors
 from physdl.tensors._torus import halvings, ring
+from physdl.tensors.trg import around_plaquette, stepped
 
 __all__ = ["BTRG"]
 
@@ -68,27 +69,12 @@ class BTRG:
         n = self.chi
         by_a = factors(jnp.einsum("lrud->lurd", t).reshape(n * n, n * n), n, QUARTER)
         by_b = factors(jnp.einsum("lrud->urdl", t).reshape(n * n, n * n), n, QUARTER)
-        (a1, e_a, a2), (b1, e_b, b2) = (
-            (
-                (f.scaled @ f.inverse).reshape(n, n, n),
-                f.inverse @ f.inverse,
-                (f.root @ f.root @ f.root @ f.right).reshape(n, n, n),
-            )
-            for f in (by_a, by_b)
-        )
+        (a1, e_a, a2), (b1, e_b, b2) = (_weighted(f, n) for f in (by_a, by_b))
         a2 = jnp.einsum("aps,pP,sS->aPS", a2, along_x, along_y)
         a1 = jnp.einsum("qta,Qq,Tt->QTa", a1, along_x, along_y)
-        upper = jnp.einsum("aps,btp->asbt", a2, b2)
-        lower = jnp.einsum("qta,sqb->tsab", a1, b1)
-        after = jnp.einsum("asbt,tscd->acdb", upper, lower)
+        after = around_plaquette(a1, a2, b1, b2)
         norm = frobenius(after)
-        return TensorStep(
-            (after / norm, e_a, e_b),
-            jnp.log(norm),
-            relative(by_a.values),
-            jnp.maximum(by_a.error, by_b.error),
-            divided(by_a.values) | divided(by_b.values),
-        )
+        return stepped((after / norm, e_a, e_b), norm, by_a, by_b)
 
     def steps_to(self, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         """Two steps for every halving."""
@@ -99,3 +85,10 @@ class BTRG:
         """log Z of a ring of tensors with their weights."""
         t, along_x, along_y = network
         return ring(jnp.einsum("lrud,rR,dD->lRuD", t, along_x, along_y), shape)
+
+
+def _weighted(cut: Factors, n: int) -> tuple[Array, Array, Array]:
+    """U S^(3/4), S^(-1/2) and S^(3/4) V^T."""
+    first, last = cut.halves
+    last = cut.root @ cut.root @ last
+    return first.reshape(n, n, n), cut.inverse @ cut.inverse, last.reshape(n, n, n)

@@ -1,7 +1,8 @@
 r"""Bulk tensors: a translation-invariant model as a network of equal tensors.
 
-Where sites interact in pairs along the axes, W_a(s, s') = exp(-E_a(s, s')) = sum_i L_a[s, i] R_a[i,
-s'],
+Where sites interact in pairs along the axes, the weight of every bond is split,
+
+    W_a(s, s') = exp(-E_a(s, s')) = sum_i L_a[s, i] R_a[i, s'],
 
     T[x-, x+, y-, y+, ...] = sum_s w(s) prod_a R_a[a-, s] L_a[s, a+],        w = exp(-E(s)),
 
@@ -29,7 +30,7 @@ from physdl.hamiltonian import Hamiltonian, Stencil
 from physdl.tensors._cells import Pattern, cells
 from physdl.tensors._factors import factors
 
-__all__ = ["bulk", "dimension", "scaled_bulk", "scaled_network", "six_vertex"]
+__all__ = ["bulk", "dimension", "scaled_bulk", "six_vertex"]
 
 LARGEST = 2**26
 
@@ -73,22 +74,6 @@ def scaled_bulk(
     corner = (0,) * len(found.box)
     constant = found.constant / math.prod(found.box)
     return tensor[corner], log_scale[corner] - constant
-
-
-def scaled_network(
-    h: Hamiltonian, dim: int | None = None
-) -> tuple[Float[Array, "..."], Float[Array, ""]]:
-    """The tensors of all cells, [*box, x-, x+, ...], each without a factor; log of all factors.
-
-    Couplings and fields may differ everywhere, and boundaries may be open (a coupling of zero).
-    """
-    found = cells(h, dimension(h) if dim is None else dim)
-    box = found.box
-    tables = found.tables
-    if found.uniform:
-        tables = {p: jnp.broadcast_to(t, (*box, *t.shape)) for p, t in tables.items()}
-    tensor, log_scale = _assembled(tables, found.sizes, len(box))
-    return tensor, jnp.sum(jnp.broadcast_to(log_scale, box)) - found.constant
 
 
 def dimension(h: Hamiltonian) -> int:
@@ -168,8 +153,7 @@ def _bond(
     matrix = weight.reshape(*weight.shape[:dim], q_left, -1)
     length = min(matrix.shape[-2:])
     flat = matrix.reshape(-1, *matrix.shape[-2:])
-    found = jax.vmap(lambda w: factors(w, length))(flat)
-    left, right = found.scaled @ found.inverse, found.root @ found.right
+    left, right = jax.vmap(lambda w: factors(w, length).halves)(flat)
     lead = matrix.shape[:dim]
     return left.reshape(*lead, -1, length), right.reshape(*lead, length, -1), log_scale
 

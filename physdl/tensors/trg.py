@@ -13,15 +13,19 @@ two steps restore the directions. The factorisations take chi^5 operations (by s
 the sum chi^6.
 """
 
+from typing import TypeVar
+
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, check_chi, divided, frobenius, padded, relative
-from physdl.tensors._factors import factors
+from physdl.tensors._factors import Factors, factors
 from physdl.tensors._torus import halvings, ring
 
-__all__ = ["TRG"]
+__all__ = ["TRG", "around_plaquette", "stepped"]
+
+S = TypeVar("S")
 
 
 @module
@@ -57,19 +61,10 @@ class TRG:
         t, n = network, self.chi
         by_a = factors(jnp.einsum("lrud->lurd", t).reshape(n * n, n * n), n)
         by_b = factors(jnp.einsum("lrud->urdl", t).reshape(n * n, n * n), n)
-        a1, a2 = (by_a.scaled @ by_a.inverse).reshape(n, n, n), (by_a.root @ by_a.right)
-        b1, b2 = (by_b.scaled @ by_b.inverse).reshape(n, n, n), (by_b.root @ by_b.right)
-        upper = jnp.einsum("aps,btp->asbt", a2.reshape(n, n, n), b2.reshape(n, n, n))
-        lower = jnp.einsum("qta,sqb->tsab", a1, b1)
-        after = jnp.einsum("asbt,tscd->acdb", upper, lower)
+        a1, a2, b1, b2 = (x.reshape(n, n, n) for x in (*by_a.halves, *by_b.halves))
+        after = around_plaquette(a1, a2, b1, b2)
         norm = frobenius(after)
-        return TensorStep(
-            after / norm,
-            jnp.log(norm),
-            relative(by_a.values),
-            jnp.maximum(by_a.error, by_b.error),
-            divided(by_a.values) | divided(by_b.values),
-        )
+        return stepped(after / norm, norm, by_a, by_b)
 
     def steps_to(self, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         """Two steps for every halving."""
@@ -81,3 +76,26 @@ class TRG:
     ) -> Float[Array, ""]:
         """log Z of a ring of tensors."""
         return ring(network, shape)
+
+
+def around_plaquette(
+    a1: Float[Array, "n n n"],
+    a2: Float[Array, "n n n"],
+    b1: Float[Array, "n n n"],
+    b2: Float[Array, "n n n"],
+) -> Float[Array, "n n n n"]:
+    """The four halves around a plaquette, summed to one tensor."""
+    upper = jnp.einsum("aps,btp->asbt", a2, b2)
+    lower = jnp.einsum("qta,sqb->tsab", a1, b1)
+    return jnp.einsum("asbt,tscd->acdb", upper, lower)
+
+
+def stepped(network: S, norm: Float[Array, ""], by_a: Factors, by_b: Factors) -> TensorStep[S]:
+    """The step to a network from which a norm was taken out, after both cuts."""
+    return TensorStep(
+        network,
+        jnp.log(norm),
+        relative(by_a.values),
+        jnp.maximum(by_a.error, by_b.error),
+        divided(by_a.values) | divided(by_b.values),
+    )
