@@ -1,4 +1,4 @@
-r"""Sums of exponentials that neither overflow nor lose their derivatives.
+r"""Sums of exponentials that neither overflow nor lose derivatives, and products in full precision.
 
 Partition functions are sums of weights whose logarithms are extensive, so they are kept as
 logarithms. Two rules are used everywhere: a sum is taken relative to its largest term,
@@ -8,15 +8,37 @@ logarithms. Two rules are used everywhere: a sum is taken relative to its larges
 and a sum without any term, or with weights that are all zero, is exactly ``-inf`` with derivative
 zero. ``jax.nn.logsumexp`` has the first property but returns NaN derivatives in the second case,
 which hard constraints produce.
+
+Products of matrices of float32 are rounded to fewer digits on many accelerators unless one asks:
+``full_precision`` asks.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["log_or_zero", "logsumexp", "rescale"]
+__all__ = ["full_precision", "log_or_zero", "logsumexp", "rescale"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def full_precision(function: Callable[P, R]) -> Callable[P, R]:
+    """The function with all its matrix products, and those of its derivatives, in full precision.
+
+    A ``custom_jvp`` rule is traced on its own, and asks for itself.
+    """
+
+    @functools.wraps(function)
+    def asking(*args: P.args, **kwargs: P.kwargs) -> R:
+        with jax.default_matmul_precision("highest"):
+            return function(*args, **kwargs)
+
+    return asking
 
 
 def log_or_zero(x: Float[Array, "..."]) -> Float[Array, "..."]:

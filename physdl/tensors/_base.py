@@ -20,14 +20,23 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from physdl.errors import SettingError, ShapeError
+from physdl.errors import SettingError, ShapeError, TooLargeError
 from physdl.pytree import module
 from physdl.tensors._factors import FRAME
 
-__all__ = ["Coarsening", "Scheme", "TensorStep", "coarsen", "log_z", "log_z_per_tensor"]
+__all__ = [
+    "Coarsening",
+    "Scheme",
+    "TensorStep",
+    "coarsen",
+    "expectation",
+    "log_z",
+    "log_z_per_tensor",
+]
 
 S = TypeVar("S")
 MULTIPLET = 1e-8
+LARGEST = 2**32
 
 
 @module
@@ -161,6 +170,51 @@ def log_z_per_tensor(
     return coarsen(scheme, tensor, n_steps).log_z_per_tensor
 
 
+def expectation(
+    scheme: Scheme,
+    tensor: Float[Array, "..."],
+    impurity: Float[Array, "..."],
+    shape: tuple[int, ...] | None = None,
+) -> Float[Array, ""]:
+    """Z with one tensor replaced by an impurity, over Z, on a torus or the infinite lattice.
+
+    All places are equal, so it is d log Z / de per tensor for T + e T_O: the impurity goes through
+    the steps as their derivative does. Where a symmetry is spontaneously broken this is the
+    average over all phases; a small field in the bulk tensor chooses one.
+
+    Args:
+      scheme: any.
+      tensor: the bulk tensor.
+      impurity: the other tensor, with the same legs and scale (``impurity``).
+      shape: a torus of tensors; the infinite lattice by default.
+
+    Raises:
+      ShapeError: the legs of the two differ.
+      LatticeError: the scheme cannot halve that torus down to a ring.
+
+    >>> from physdl import lattices, models, reference, tensors
+    >>> lattice = lattices.square(2, 2)
+    >>> h, energy = models.ising(lattice, 0.3), models.ising(lattice, 1.0)
+    >>> inserted = tensors.impurity(h, energy)
+    >>> found = tensors.expectation(tensors.TRG(chi=8), tensors.bulk(h), inserted)
+    >>> bool(jnp.isclose(found, reference.onsager_energy(0.3), rtol=1e-3))
+    True
+    """
+    if jnp.shape(impurity) != jnp.shape(tensor):
+        raise ShapeError(
+            f"an impurity has the legs of the bulk tensor, {jnp.shape(tensor)}, got "
+            f"{jnp.shape(impurity)}."
+        )
+
+    def per_tensor(tensor: Array) -> Array:
+        if shape is None:
+            return log_z_per_tensor(scheme, tensor)
+        return log_z(scheme, tensor, shape)[0] / math.prod(shape)
+
+    found: Array = jax.jvp(per_tensor, (tensor,), (impurity,))[1]
+    return found
+
+
 def log_z(
     scheme: Scheme, tensor: Float[Array, "..."], shape: tuple[int, ...]
 ) -> tuple[Float[Array, ""], Coarsening[Any]]:
@@ -206,13 +260,27 @@ def check_chi(chi: int) -> None:
         raise SettingError(f"a bond dimension is a whole number of 2 or more, got chi={chi}.")
 
 
-def padded(tensor: Float[Array, "..."], chi: int, dims: tuple[int, ...]) -> Float[Array, "..."]:
+def padded(
+    tensor: Float[Array, "..."], chi: int, dims: tuple[int, ...], legs: int = 4
+) -> Float[Array, "..."]:
     """The tensor with zeros added to make every leg chi long.
+
+    Args:
+      tensor: a bulk tensor.
+      chi: the bond dimension.
+      dims: the dimensions that are allowed.
+      legs: how many legs of length chi the largest tensor of a step has.
 
     Raises:
       ShapeError: it has another number of legs, legs that do not match, or longer ones.
+      TooLargeError: the largest tensor of a step has more than 2^32 entries.
     """
     shape = jnp.shape(tensor)
+    if chi**legs > LARGEST:
+        raise TooLargeError(
+            f"a step with chi={chi} makes a tensor of {chi}^{legs} entries, more than 2^32: use "
+            f"chi={int(LARGEST ** (1 / legs))} or less."
+        )
     if len(shape) not in {2 * d for d in dims} or shape[::2] != shape[1::2]:
         raise ShapeError(
             f"a bulk tensor has the legs [x-, x+, y-, y+, ...] with equal lengths along an axis in "

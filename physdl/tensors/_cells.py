@@ -18,7 +18,7 @@ from physdl.hamiltonian.factors import Term, require_finite
 from physdl.hamiltonian.potential import state_counts
 from physdl.pytree import IntArray, module, static
 
-__all__ = ["Cells", "Pattern", "cells"]
+__all__ = ["Cells", "Pattern", "cells", "closed"]
 
 Pattern = tuple[tuple[tuple[int, ...], int], ...]
 NEAR = 1e-6
@@ -75,6 +75,19 @@ def cells(h: Hamiltonian, dim: int) -> Cells:
             tables[pattern] = tables[pattern] + table if pattern in tables else table
         constant = constant + math.prod(box) / math.prod(small) * one.constant
     return Cells(tables, constant, box, found.sizes, True)
+
+
+def closed(h: Hamiltonian, dim: int) -> tuple[bool, ...]:
+    """Along which axes an interaction goes around the box, by structure."""
+    box = h.shape[:dim]
+    found = np.zeros(dim, dtype=bool)
+    for potential in h.potentials():
+        scopes = potential.sites.array
+        if scopes.size:
+            anchor, pattern = _placed(scopes, box, h.n_sites // math.prod(box))
+            across = (pattern[..., :dim] > 0).any(axis=1) & (anchor == np.array(box) - 1)
+            found |= across.any(axis=0)
+    return tuple(found.tolist())
 
 
 def _reach(term: Stencil) -> int:

@@ -32,6 +32,7 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
+from physdl.numerics import full_precision
 from physdl.pytree import module
 
 __all__ = ["FRAME", "Factors", "factors", "isometry", "square_root", "zero_below"]
@@ -105,6 +106,7 @@ def _factors(a: Array, chi: int, root: int) -> Five:
 
 
 @_factors.defjvp
+@full_precision
 def _factors_jvp(
     chi: int, root: int, primals: tuple[Array], tangents: tuple[Array]
 ) -> tuple[Five, Five]:
@@ -217,6 +219,7 @@ def _isometry(gram: Array, chi: int) -> tuple[Array, Array]:
 
 
 @_isometry.defjvp
+@full_precision
 def _isometry_jvp(chi: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Two, Two]:
     out: tuple[Two, Two] = jax.jvp(
         functools.partial(_expanded_isometry, chi=chi), primals, tangents
@@ -253,6 +256,7 @@ def square_root(gram: Float[Array, "n n"]) -> tuple[Float[Array, "n n"], Float[A
 
 
 @square_root.defjvp
+@full_precision
 def _square_root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Two, Two]:
     out: tuple[Two, Two] = jax.jvp(_expanded_root, primals, tangents)
     return out

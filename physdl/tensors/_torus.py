@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from physdl.errors import LatticeError
+from physdl.numerics import full_precision
 from physdl.tensors._base import frobenius
 
 __all__ = ["halvings", "ring"]
@@ -28,6 +29,7 @@ def halvings(shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
     return n, left
 
 
+@full_precision
 def ring(tensor: Float[Array, "..."], shape: tuple[int, ...]) -> Float[Array, ""]:
     """log tr of a ring of tensors, each closed on itself along the axes of length one."""
     longest = max(range(len(shape)), key=lambda axis: shape[axis])

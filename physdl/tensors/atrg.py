@@ -22,6 +22,7 @@ from typing import TypeAlias
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, check_chi, divided, padded, relative
 from physdl.tensors._factors import factors, square_root
@@ -65,7 +66,7 @@ class ATRG:
     def start(self, tensor: Float[Array, "..."]) -> Halves:
         """The halves of the bulk tensor, with legs of length chi."""
         chi, dim = self.chi, jnp.ndim(tensor) // 2
-        padded(tensor, chi, (2, 3))
+        padded(tensor, chi, (2, 3), legs=2 * dim)
         legs = [*range(1, 2 * dim, 2), *range(0, 2 * dim, 2)]
         matrix = jnp.transpose(tensor, legs)
         shape = matrix.shape[:dim]
@@ -75,6 +76,7 @@ class ATRG:
         plus, minus = plus.reshape(*shape, chi), minus.reshape(chi, *shape)
         return jnp.pad(plus, [*grow, (0, 0)]), jnp.pad(minus, [(0, 0), *grow])
 
+    @full_precision
     def step(self, network: Halves) -> TensorStep[Halves]:
         """The halves of the lattice coarser along every axis."""
         dim = network[0].ndim - 1

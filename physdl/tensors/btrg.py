@@ -15,6 +15,7 @@ from typing import TypeAlias
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, check_chi, frobenius, padded
 from physdl.tensors._factors import Factors, factors
@@ -63,6 +64,7 @@ class BTRG:
         one = jnp.eye(self.chi, dtype=t.dtype)
         return t, one, one
 
+    @full_precision
     def step(self, network: Weighted) -> TensorStep[Weighted]:
         """The tensor and the weights of the coarser lattice."""
         t, along_x, along_y = network

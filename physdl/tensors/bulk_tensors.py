@@ -15,6 +15,7 @@ and every corner is shared by its plaquettes. A *cell* is one site, or the sites
 the shape (two on a honeycomb); then T stands for as many sites.
 """
 
+import functools
 import itertools
 import math
 import string
@@ -25,14 +26,16 @@ import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 from numpy.typing import NDArray
 
-from physdl.errors import StructureError, TooLargeError
+from physdl.errors import SettingError, StructureError, TooLargeError
 from physdl.hamiltonian import Hamiltonian, Stencil
+from physdl.numerics import full_precision
 from physdl.tensors._cells import Pattern, cells
 from physdl.tensors._factors import factors
 
-__all__ = ["bulk", "dimension", "scaled_bulk", "six_vertex"]
+__all__ = ["bulk", "dimension", "impurity", "scaled_bulk", "six_vertex", "xy_vertex"]
 
 LARGEST = 2**26
+ANGLES = 256
 
 
 def bulk(h: Hamiltonian, dim: int | None = None) -> Float[Array, "..."]:
@@ -58,6 +61,7 @@ def bulk(h: Hamiltonian, dim: int | None = None) -> Float[Array, "..."]:
     return tensor * jnp.exp(log_scale)
 
 
+@full_precision
 def scaled_bulk(
     h: Hamiltonian, dim: int | None = None
 ) -> tuple[Float[Array, "..."], Float[Array, ""]]:
@@ -74,6 +78,41 @@ def scaled_bulk(
     corner = (0,) * len(found.box)
     constant = found.constant / math.prod(found.box)
     return tensor[corner], log_scale[corner] - constant
+
+
+def impurity(
+    h: Hamiltonian, observable: Hamiltonian, dim: int | None = None
+) -> Float[Array, "..."]:
+    """The bulk tensor of h with the observable of one cell inserted.
+
+    T_O = -d/de T(h + e O) at e = 0, so the plane with T_O in one place, over the plane, is <O> per
+    cell: ``expectation`` of a scheme or of an ``Environment``. Of an observable on bonds each end
+    inserts its part.
+
+    Args:
+      h: as for ``bulk``.
+      observable: O, translation-invariant, written as a Hamiltonian of the same space and shape.
+      dim: as for ``bulk``.
+
+    >>> from physdl import lattices, models
+    >>> lattice = lattices.square(4, 4)
+    >>> h, magnetisation = models.ising(lattice, 0.3, 0.2), models.ising(lattice, 0.0, -1.0)
+    >>> inserted, t = impurity(h, magnetisation), bulk(h)
+    >>> free = models.ising(lattice, 0.0, 0.2)
+    >>> ratio = jnp.sum(impurity(free, magnetisation)) / jnp.sum(bulk(free))
+    >>> bool(jnp.isclose(ratio, jnp.tanh(0.2)))
+    True
+    """
+    at_zero, slope = jnp.zeros(()), jnp.ones(())
+    moved = functools.partial(_moved, h, observable, dim)
+    inserted: Array = -jax.jvp(moved, (at_zero,), (slope,))[1]
+    return inserted
+
+
+def _moved(
+    h: Hamiltonian, observable: Hamiltonian, dim: int | None, by: Array
+) -> Float[Array, "..."]:
+    return bulk(h + by * observable, dim)
 
 
 def dimension(h: Hamiltonian) -> int:
@@ -99,17 +138,64 @@ def six_vertex(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Float[Array, "2 2 2 
     return empty.at[tuple(np.array(index).T)].set(weights)
 
 
+def xy_vertex(
+    coupling: ArrayLike, field: ArrayLike = 0.0, n_max: int = 6
+) -> Float[Array, "n n n n"]:
+    r"""The tensor of the XY model on the square lattice, its angles summed exactly.
+
+    Bonds are expanded in characters, exp(K cos t) = sum_n I_n(K) e^{int} with |n| <= ``n_max``, and
+    the integral over the angle of a site leaves
+
+        T[l, r, u, d] = 2 pi sqrt(I_l I_r I_u I_d) I_(l - r + u - d)(h),
+
+    with the modified Bessel functions I_n of K, and of the field h in the last one. (Where I_n(K)
+    is negative, legs r and d carry the sign.) The measure is that of ``models.xy``, 2 pi a site.
+    What is left out is of the relative size I_(n_max + 1) / I_0.
+
+    Args:
+      coupling: K, or the two of the axes.
+      field: h along one direction.
+      n_max: the highest character kept; legs are 2 n_max + 1 long.
+
+    Raises:
+      SettingError: ``n_max`` is not between 1 and 64.
+
+    >>> t = xy_vertex(0.0, 0.5)
+    >>> print(f"{t[6, 6, 6, 6] / (2 * jnp.pi):.5f}")  # I_0(1/2), between legs of n = 0
+    1.06348
+    """
+    if not 1 <= n_max <= ANGLES // 4:
+        raise SettingError(f"n_max is between 1 and {ANGLES // 4}, got n_max={n_max}.")
+    n = np.arange(-n_max, n_max + 1)
+    legs = []
+    for k in jnp.broadcast_to(jnp.asarray(coupling, float), (2,)):
+        weight = _bessel(k)[np.abs(n)]
+        some = jnp.abs(weight) > float(np.finfo(weight.dtype).eps) * weight[n_max]
+        root = jnp.where(some, jnp.sqrt(jnp.where(some, jnp.abs(weight), 1)), 0)
+        legs += [root, jnp.sign(weight) * root]
+    left, right, up, down = np.meshgrid(n, n, n, n, indexing="ij")
+    site = _bessel(jnp.asarray(field, float))[np.abs(left - right + up - down)]
+    return 2 * jnp.pi * jnp.einsum("l,r,u,d,lrud->lrud", *legs, site)
+
+
+def _bessel(k: Float[Array, ""]) -> Float[Array, " m"]:
+    """I_n(k) for n from 0 to half the number of angles, by the trapezoidal rule."""
+    angle = 2 * np.pi * np.arange(ANGLES) / ANGLES
+    weight = jnp.exp(k * np.cos(angle).astype(k.dtype))
+    return jnp.fft.rfft(weight).real / ANGLES
+
+
 def _assembled(
     tables: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], dim: int
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    axes = [_axis(pattern, dim) for pattern in tables]
+    axes = [axis_of(pattern, dim) for pattern in tables]
     if None in axes:
-        return _plaquettes(tables, sizes, dim)
+        return plaquettes(shared(tables, dim), sizes, dim)
     own = [p for p, axis in zip(tables, axes, strict=True) if axis == dim]
     states = np.indices(sizes).reshape(len(sizes), -1)
     legs = string.ascii_letters[1 : 2 * dim + 1]
     places = [((0,) * dim, s) for s in range(len(sizes))]
-    weight, log_scale = _exponential({p: tables[p] for p in own}, places, list(sizes), dim)
+    weight, log_scale = exponential({p: tables[p] for p in own}, places, list(sizes), dim)
     operands, subscripts = [weight.reshape(*weight.shape[:dim], -1)], ["...a"]
     for axis in range(dim):
         pairs = {p: tables[p] for p, a in zip(tables, axes, strict=True) if a == axis}
@@ -117,20 +203,20 @@ def _assembled(
         log_scale = log_scale + scale
         lefts, rights = (sorted({s for p in pairs for o, s in p if o[axis] == e}) for e in (0, 1))
         operands += [
-            jnp.roll(right, 1, axis)[..., _flat(states, sizes, rights)],
-            left[..., _flat(states, sizes, lefts), :],
+            jnp.roll(right, 1, axis)[..., numbered(states, sizes, rights)],
+            left[..., numbered(states, sizes, lefts), :],
         ]
         subscripts += [f"...{legs[2 * axis]}a", f"...a{legs[2 * axis + 1]}"]
     return jnp.einsum(",".join(subscripts) + "->..." + legs, *operands, optimize=True), log_scale
 
 
-def _axis(pattern: Pattern, dim: int) -> int | None:
+def axis_of(pattern: Pattern, dim: int) -> int | None:
     """The axis along which a pattern extends; ``dim`` inside a cell, ``None`` across axes."""
     along = np.flatnonzero(np.any([offset for offset, _ in pattern], axis=0))
     return dim if len(along) == 0 else int(along[0]) if len(along) == 1 else None
 
 
-def _flat(states: NDArray[np.intp], sizes: tuple[int, ...], sites: list[int]) -> NDArray[np.intp]:
+def numbered(states: NDArray[np.intp], sizes: tuple[int, ...], sites: list[int]) -> NDArray[np.intp]:
     """For every state of a cell, the number of the state of some of its sites."""
     if not sites:
         return np.zeros(states.shape[1], dtype=int)
@@ -148,7 +234,7 @@ def _bond(
     n_left = sum(1 for end, _ in places if end == 0)
     offsets = [tuple(end * (a == axis) for a in range(dim)) for end, _ in places]
     order = list(zip(offsets, (s for _, s in places), strict=True))
-    weight, log_scale = _exponential(pairs, order, [sizes[s] for _, s in places], dim)
+    weight, log_scale = exponential(pairs, order, [sizes[s] for _, s in places], dim)
     q_left = math.prod(sizes[s] for _, s in places[:n_left])
     matrix = weight.reshape(*weight.shape[:dim], q_left, -1)
     length = min(matrix.shape[-2:])
@@ -158,7 +244,7 @@ def _bond(
     return left.reshape(*lead, -1, length), right.reshape(*lead, length, -1), log_scale
 
 
-def _exponential(
+def exponential(
     tables: dict[Pattern, Float[Array, "..."]],
     order: list[tuple[tuple[int, ...], int]],
     sizes: list[int],
@@ -180,10 +266,10 @@ def _exponential(
     return jnp.exp(least - energy), -jnp.squeeze(least, inner)
 
 
-def _plaquettes(
+def plaquettes(
     tables: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], dim: int
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """All interactions inside a plaquette, on legs that carry the states of a face."""
+    """All interactions inside a plaquette, ``shared``, on legs with the states of a face."""
     corners = list(itertools.product((0, 1), repeat=dim))
     order = [(corner, s) for corner in corners for s in range(len(sizes))]
     q = math.prod(sizes)
@@ -193,7 +279,7 @@ def _plaquettes(
             f"a tensor of {2 * dim} legs with {leg} states each has more than {LARGEST} entries: "
             f"use a sampled method."
         )
-    weight, log_scale = _exponential(_shared(tables, dim), order, list(sizes) * len(corners), dim)
+    weight, log_scale = exponential(tables, order, list(sizes) * len(corners), dim)
     weight = weight.reshape(*weight.shape[:dim], -1)
     state = np.indices((q,) * len(corners)).reshape(len(corners), -1)
     index = []
@@ -204,14 +290,14 @@ def _plaquettes(
     return empty.at[(..., *index)].set(weight), log_scale
 
 
-def _shared(
+def shared(
     tables: dict[Pattern, Float[Array, "..."]], dim: int
 ) -> dict[Pattern, Float[Array, "..."]]:
     """Every table shared equally among the plaquettes that hold its sites.
 
     So constraints are as local as they can be, without which frustrated ground states are lost.
     """
-    shared: dict[Pattern, Array] = {}
+    found: dict[Pattern, Array] = {}
     for pattern, table in tables.items():
         reach = np.max([offset for offset, _ in pattern], axis=0)
         free = [axis for axis in range(dim) if reach[axis] == 0]
@@ -220,5 +306,5 @@ def _shared(
             by[free] = shift
             moved = tuple((tuple((np.array(o) + by).tolist()), s) for o, s in pattern)
             rolled = jnp.roll(table, (-by).tolist(), axis=tuple(range(dim))) / 2 ** len(free)
-            shared[moved] = shared[moved] + rolled if moved in shared else rolled
-    return shared
+            found[moved] = found[moved] + rolled if moved in found else rolled
+    return found

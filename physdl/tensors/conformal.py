@@ -29,7 +29,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from physdl.errors import SettingError, ShapeError, TooLargeError
-from physdl.numerics import log_or_zero
+from physdl.numerics import full_precision, log_or_zero
 from physdl.pytree import module
 
 __all__ = ["ConformalData", "conformal_data", "gu_wen_ratio"]
@@ -94,6 +94,7 @@ def conformal_data(network: Network, *, width: int = 2, n: int = 8) -> Conformal
     return found
 
 
+@full_precision
 @functools.partial(jax.jit, static_argnames=("width", "n"))
 def _conformal_data(a: Array, b: Array, width: int, n: int) -> ConformalData:
     values = _descending(_row(a, b, width))[:n]
@@ -146,7 +147,7 @@ def _row(a: Array, b: Array, width: int) -> Array:
     path = ",".join(terms) + "->" + "".join(below + shifted)
     rows = len(a) ** width
     operands = [(a, b)[i % 2] for i in range(width)]
-    return jnp.einsum(path, *operands, precision="highest").reshape(rows, rows)
+    return jnp.einsum(path, *operands).reshape(rows, rows)
 
 
 def _diagonal(tensor: Array) -> Array:

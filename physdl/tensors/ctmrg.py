@@ -38,6 +38,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from physdl.errors import SettingError
+from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import check_chi, frobenius, padded
 from physdl.tensors._projectors import Projectors, moving, projectors
@@ -118,6 +119,7 @@ class CTMRG:
         return found
 
 
+@full_precision
 @functools.partial(jax.jit, static_argnums=0)
 def _environment(settings: CTMRG, tensor: Array, boundary: Array) -> Environment:
     chi, n_turns = settings.chi, 1 if settings.symmetric else 4

@@ -17,6 +17,7 @@ import string
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, check_chi, divided, frobenius, padded, relative
 from physdl.tensors._factors import isometry
@@ -54,8 +55,9 @@ class HOTRG:
 
     def start(self, tensor: Float[Array, "..."]) -> Float[Array, "..."]:
         """The bulk tensor with legs of length chi."""
-        return padded(tensor, self.chi, (1, 2, 3))
+        return padded(tensor, self.chi, (1, 2, 3), legs=max(3 * jnp.ndim(tensor) // 2 - 1, 2))
 
+    @full_precision
     def step(self, network: Float[Array, "..."]) -> TensorStep[Array]:
         """The tensor of the lattice coarser along every axis."""
         dim, chi = network.ndim // 2, self.chi
@@ -111,7 +113,7 @@ def joined(
             subscripts.append(x_1 + x_2 + x)
     terms = ["".join(legs_1), "".join(legs_2), *subscripts]
     path = ",".join(terms) + "->" + "".join(legs)
-    return jnp.einsum(path, first, second, *operands, optimize="optimal", precision="highest")
+    return jnp.einsum(path, first, second, *operands, optimize="optimal")
 
 
 def _projection(
@@ -130,7 +132,7 @@ def join_pairs(
 ) -> Float[Array, "nn nn"]:
     """The Gram matrix of the pair of legs of two tensors that share a bond, from those of each."""
     n = first.shape[0]
-    gram = jnp.einsum("abmn,cdmn->acbd", first, second, precision="highest")
+    gram = jnp.einsum("abmn,cdmn->acbd", first, second)
     return gram.reshape(n * n, n * n)
 
 
@@ -156,5 +158,5 @@ def _gram(tensor: Float[Array, "..."], leg: int, bond: int) -> Float[Array, "n n
     matrix = jnp.moveaxis(tensor, (leg, bond), (0, 1))
     n, m = matrix.shape[:2]
     flat = matrix.reshape(n * m, -1)
-    square = jnp.matmul(flat, flat.T, precision="highest")
+    square = flat @ flat.T
     return square.reshape(n, m, n, m).transpose(0, 2, 1, 3)

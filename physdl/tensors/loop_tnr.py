@@ -33,6 +33,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from physdl.errors import LatticeError, SettingError
+from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, check_chi, frobenius, padded, relative
 from physdl.tensors._loop_filter import filtered, squares
@@ -89,6 +90,7 @@ class LoopTNR:
         one = padded(tensor, self.chi, (2,))
         return jnp.stack([one, one])
 
+    @full_precision
     def step(self, network: Float[Array, "2 chi chi chi chi"]) -> TensorStep[Array]:
         """The tensors of the coarser lattice."""
         log_lost = jnp.zeros((), network.dtype)

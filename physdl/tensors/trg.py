@@ -18,6 +18,7 @@ from typing import TypeVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, check_chi, divided, frobenius, padded, relative
 from physdl.tensors._factors import Factors, factors
@@ -56,6 +57,7 @@ class TRG:
         """The bulk tensor with legs of length chi."""
         return padded(tensor, self.chi, (2,))
 
+    @full_precision
     def step(self, network: Float[Array, "chi chi chi chi"]) -> TensorStep[Array]:
         """The tensor of the coarser lattice."""
         t, n = network, self.chi

@@ -80,6 +80,39 @@ def test_refuses_tensors_and_lattices(name):
 
 
 @each_scheme
+def test_refuses_tensors_that_fill_the_memory(name):
+    tensor = tensors.bulk(models.ising(lattices.square(2, 2), 0.3))
+    with pytest.raises(PhysdlError, match="chi=300"):
+        tensors.coarsen(SCHEMES[name](chi=300), tensor, 1)
+
+
+@each_scheme
+def test_expectation_is_the_derivative_in_a_field(name):
+    """On four sites where nothing is cut."""
+    h = models.ising(lattices.square(2, 2), [0.3, 0.5], 0.2)
+    states = brute_force.all_states(brute_force.POINTS["SPIN"], 4)
+    weights = np.array([float(jnp.exp(-h(s.reshape(2, 2)))) for s in states])
+    exact = float(weights @ states.mean(axis=(1, 2)) / weights.sum())
+    inserted = tensors.impurity(h, models.ising(lattices.square(2, 2), 0.0, -1.0))
+    found = tensors.expectation(SCHEMES[name](chi=16), tensors.bulk(h), inserted, (2, 2))
+    assert float(found) == pytest.approx(exact, rel=1e-10)
+
+
+@each_scheme
+def test_products_of_matrices_ask_for_full_precision(name):
+    """Products of float32 are rounded to ten bits on some accelerators otherwise."""
+
+    def f(k):
+        bulk = tensors.bulk(models.ising(lattices.square(2, 2), k))
+        return tensors.log_z_per_tensor(SCHEMES[name](chi=6), bulk, 3)
+
+    for function in (f, jax.grad(f), jax.grad(jax.grad(f))):
+        written = str(jax.make_jaxpr(function)(0.3))
+        assert "HIGHEST" in written
+        assert "precision=None" not in written
+
+
+@each_scheme
 def test_a_long_torus_is_closed_along_its_longer_side(name):
     scheme = SCHEMES[name](chi=16)
     for shape in ((4, 12), (12, 4)):

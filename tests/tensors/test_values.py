@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from physdl import estimators, lattices, models, reference, rg, spaces, tensors
+from physdl.errors import PhysdlError
 from physdl.hamiltonian import Hamiltonian, Potential, Stencil
 
 GOLDEN = Path(__file__).parents[3] / "shared" / "golden.json"
@@ -75,6 +76,15 @@ def test_energy_and_specific_heat_by_differentiation(coupling):
     assert -float(energy) == pytest.approx(float(reference.onsager_energy(coupling)), abs=tolerance)
     heat = float(reference.onsager_specific_heat(coupling))
     assert coupling**2 * float(curvature) == pytest.approx(heat, abs=1e-3)
+
+
+@pytest.mark.parametrize("observable", [models.ising(SQUARE, 0.0, -1.0), models.ising(SQUARE, 1.0)])
+def test_expectations_agree_with_corners_and_edges(observable):
+    h = models.ising(SQUARE, 0.42, 0.1)
+    bulk, inserted = tensors.bulk(h), tensors.impurity(h, observable)
+    around = tensors.CTMRG(chi=16)(bulk).expectation(inserted)
+    found = tensors.expectation(tensors.HOTRG(chi=8), bulk, inserted)
+    assert float(found) == pytest.approx(float(around), rel=1e-5)
 
 
 def plaquettes(coupling):
@@ -148,6 +158,29 @@ def test_chain():
     assert found == pytest.approx(math.log(math.exp(0.8) + 2), rel=1e-13)
 
 
+def test_xy_model_on_a_torus():
+    """Sixteen points of the circle differ from all of it by I_16 / I_0 only."""
+    k, field = 0.7, 0.3
+    clock = models.clock(lattices.square(3, 3), 16, k, field)
+    exact = float(estimators.Contraction()(clock).log_z) + 9 * math.log(2 * math.pi / 16)
+    tensor = tensors.xy_vertex(k, field, n_max=6)
+    row = jnp.einsum("abpq,bcrs,catu->prtqsu", tensor, tensor, tensor).reshape(13**3, 13**3)
+    found = float(jnp.log(jnp.trace(row @ row @ row)))
+    assert found == pytest.approx(exact, rel=1e-10)
+
+
+def test_antiferromagnetic_xy_model_is_the_ferromagnetic_one():
+    scheme = tensors.TRG(chi=14)
+    one, other = (tensors.log_z_per_tensor(scheme, tensors.xy_vertex(k)) for k in (0.8, -0.8))
+    assert float(one) == pytest.approx(float(other), rel=1e-6)
+
+
+@pytest.mark.parametrize("n_max", [0, 65])
+def test_xy_model_refuses(n_max):
+    with pytest.raises(PhysdlError, match="n_max"):
+        tensors.xy_vertex(0.5, n_max=n_max)
+
+
 def test_clock_model_of_many_states():
     h = models.clock(lattices.square(4, 4), 8, 0.6)
     exact = float(estimators.Contraction()(h).log_z)
@@ -163,6 +196,30 @@ def test_critical_coupling_from_the_flow():
 
     found = rg.critical_point(map_, line, 0.40, 0.48, n_steps=16, phase=tensors.gu_wen_ratio)
     assert float(found.parameter) == pytest.approx(CRITICAL, abs=1e-4)
+
+
+def test_critical_coupling_of_spin_one():
+    """K_c = 0.590473(5): P. Butera, M. Pernici, Physica A 506, 22 (2018)."""
+    map_ = rg.TensorRG(tensors.HOTRG(chi=12))
+
+    def line(k):
+        return map_.start(tensors.bulk(models.blume_capel(SQUARE, k, 0.0)))
+
+    found = rg.critical_point(map_, line, 0.55, 0.65, n_steps=16, phase=tensors.gu_wen_ratio)
+    assert float(found.parameter) == pytest.approx(0.590473, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_tricritical_point_of_the_blume_capel_model():
+    """T_t = 0.6080(1), D_t = 1.9660(1): W. Kwak et al., Phys. Rev. E 92, 022134 (2015).
+
+    There c = 7/10, and the dimensions are 3/40, 1/5, 7/8, and 43/40 twice.
+    """
+    bulk = tensors.bulk(models.blume_capel(SQUARE, 1 / 0.6080, 1.9660 / 0.6080))
+    found = tensors.conformal_data(tensors.coarsen(tensors.LoopTNR(chi=12), bulk, 8).network, n=6)
+    assert float(found.central_charge) == pytest.approx(0.7, abs=5e-3)
+    exact = [0.075, 0.2, 0.875, 1.075, 1.075]
+    np.testing.assert_allclose(found.dimensions[1:], exact, atol=5e-3)
 
 
 @pytest.mark.slow

@@ -1,0 +1,180 @@
+r"""The tensors of all cells of a finite box, whose couplings and boundaries may be anything.
+
+As for bulk tensors (``bulk_tensors``), but a bond is split in the gauge of states,
+
+    W(s, s') = sum_i 1[i = s] W(i, s'),
+
+or the other way round, whichever leg is shorter. So no entry is negative, no sum cancels, and a
+weight of exp(-100) keeps its digits. Where the box is open, legs that leave it are zero but for
+their first state.
+"""
+
+import math
+import string
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from physdl.errors import TooLargeError
+from physdl.hamiltonian import Hamiltonian
+from physdl.pytree import module, static
+from physdl.tensors._cells import Cells, Pattern, cells, closed
+from physdl.tensors.bulk_tensors import axis_of, exponential, numbered, plaquettes, shared
+
+__all__ = ["Box", "box"]
+
+DIM = 2
+LARGEST = 2**28
+
+
+@module
+class Box:
+    """The network of a box of cells.
+
+    Attributes:
+      tensors: [n_0, n_1, 0-, 0+, 1-, 1+], each up to a factor.
+      log_scale: the logarithm of all factors.
+      periodic: along which axes it is closed to a ring.
+    """
+
+    tensors: Float[Array, "n_0 n_1 a a b b"]
+    log_scale: Float[Array, ""]
+    periodic: tuple[bool, ...] = static()
+
+
+def box(h: Hamiltonian) -> Box:
+    """The network of a Hamiltonian on a box of two axes, and perhaps one of sites of a cell.
+
+    Raises:
+      SpaceError: the space is not finite.
+      LatticeError: the shape is no box of cells.
+      StructureError: an interaction reaches beyond the neighbouring cell, or sites of different
+        cells have different numbers of states.
+      TooLargeError: the tensors have too many entries.
+
+    >>> from physdl import lattices, models
+    >>> network = box(models.ising(lattices.square(3, 4, periodic=(True, False)), 0.4))
+    >>> network.tensors.shape, network.periodic
+    ((3, 4, 2, 2, 2, 2), (True, False))
+    """
+    found = cells(h, DIM)
+    periodic = (True,) * DIM if found.uniform else closed(h, DIM)
+    tables = found.tables
+    if found.uniform:
+        tables = {p: jnp.broadcast_to(t, (*found.box, *t.shape)) for p, t in tables.items()}
+    crossing = any(axis_of(pattern, DIM) is None for pattern in tables)
+    make = _of_plaquettes if crossing else _of_bonds
+    tensors, log_scale = make(tables, found, periodic)
+    cell_scales = jnp.sum(jnp.broadcast_to(log_scale, tensors.shape[:DIM]))
+    return Box(tensors, cell_scales - found.constant, periodic)
+
+
+def _of_bonds(
+    tables: dict[Pattern, Float[Array, "..."]], found: Cells, periodic: tuple[bool, ...]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    sizes = found.sizes
+    states = np.indices(sizes).reshape(len(sizes), -1)
+    legs = string.ascii_letters[1 : 2 * DIM + 1]
+    places = [((0,) * DIM, s) for s in range(len(sizes))]
+    own = {p: t for p, t in tables.items() if axis_of(p, DIM) == DIM}
+    weight, log_scale = exponential(own, places, list(sizes), DIM)
+    operands, subscripts = [weight.reshape(*weight.shape[:DIM], -1)], ["...a"]
+    for axis in range(DIM):
+        pairs = {p: t for p, t in tables.items() if axis_of(p, DIM) == axis}
+        left, right, scale, ends = _bond(pairs, sizes, axis)
+        if not periodic[axis]:
+            left, right = (_cut(leg, axis, found.box[axis], at) for leg, at in ((left, -1), (right, -2)))
+        log_scale = log_scale + scale
+        operands += [
+            jnp.roll(right, 1, axis)[..., numbered(states, sizes, ends[1])],
+            left[..., numbered(states, sizes, ends[0]), :],
+        ]
+        subscripts += [f"...{legs[2 * axis]}a", f"...a{legs[2 * axis + 1]}"]
+    operands[0] = jnp.broadcast_to(operands[0], (*found.box, *operands[0].shape[DIM:]))
+    _require_few(math.prod(found.box) * math.prod(o.shape[-1] for o in operands[2::2]) ** 2)
+    path = ",".join(subscripts) + "->..." + legs
+    return jnp.einsum(path, *operands, optimize=True, precision="highest"), log_scale
+
+
+def _bond(
+    pairs: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], axis: int
+) -> tuple[Array, Array, Array, tuple[list[int], list[int]]]:
+    """L [*box, s, i], R [*box, i, s'], log of what is left out, and the sites at both ends."""
+    places = sorted({(o[axis], s) for pattern in pairs for o, s in pattern})
+    ends = tuple([s for end, s in places if end == side] for side in (0, 1))
+    order = [(tuple(end * (a == axis) for a in range(DIM)), s) for end, s in places]
+    weight, log_scale = exponential(pairs, order, [sizes[s] for _, s in places], DIM)
+    n_left, n_right = (math.prod(sizes[s] for s in end) for end in ends)
+    matrix = weight.reshape(*weight.shape[:DIM], n_left, n_right)
+    states = jnp.broadcast_to(
+        jnp.eye(min(n_left, n_right), dtype=matrix.dtype),
+        (*matrix.shape[:DIM], min(n_left, n_right), min(n_left, n_right)),
+    )
+    left, right = (states, matrix) if n_left <= n_right else (matrix, states)
+    return left, right, log_scale, (ends[0], ends[1])
+
+
+def _cut(leg: Float[Array, "..."], axis: int, length: int, at: int) -> Float[Array, "..."]:
+    """A side of bonds whose last is absent: all states of the cell go to the first of the leg."""
+    last = jnp.arange(length) == length - 1
+    first = jnp.arange(leg.shape[at]) == 0
+    last = last.reshape([-1 if a == axis else 1 for a in range(leg.ndim)])
+    first = first.reshape([-1 if a == at % leg.ndim else 1 for a in range(leg.ndim)])
+    return jnp.where(last, first.astype(leg.dtype), leg)
+
+
+def _of_plaquettes(
+    tables: dict[Pattern, Float[Array, "..."]], found: Cells, periodic: tuple[bool, ...]
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    leg = math.prod(found.sizes) ** 2
+    _require_few(math.prod(found.box) * leg**4)
+    inside = shared(tables, DIM)
+    for axis in range(DIM):
+        if not periodic[axis]:
+            inside = _inside(inside, axis)
+    tensors, log_scale = plaquettes(inside, found.sizes, DIM)
+    for axis in range(DIM):
+        if not periodic[axis]:
+            for place, at in ((0, DIM + 2 * axis), (-1, DIM + 2 * axis + 1)):
+                tensors = _summed(tensors, axis, place, at)
+    return tensors, log_scale
+
+
+def _inside(tables: dict[Pattern, Array], axis: int) -> dict[Pattern, Array]:
+    """Tables of the plaquettes inside an open box, with what those across its ends had shared."""
+    found: dict[Pattern, Array] = {}
+
+    def add(pattern: Pattern, table: Array) -> None:
+        found[pattern] = found[pattern] + table if pattern in found else table
+
+    for pattern, table in tables.items():
+        add(pattern, jnp.delete(table, -1, axis=axis))
+        ends = {offset[axis] for offset, _ in pattern}
+        if len(ends) == 1:
+            end = ends.pop()
+            other = tuple(
+                (tuple(1 - end if a == axis else x for a, x in enumerate(offset)), s)
+                for offset, s in pattern
+            )
+            across = jnp.take(table, jnp.asarray([-1]), axis=axis)
+            rest = [(0, 0)] * table.ndim
+            rest[axis] = (table.shape[axis] - 2, 0) if end == 0 else (0, table.shape[axis] - 2)
+            add(other, jnp.pad(across, rest))
+    return found
+
+
+def _summed(tensors: Array, axis: int, place: int, leg: int) -> Array:
+    """The outermost tensors with a leg summed, on its first state."""
+    outer = jnp.moveaxis(jnp.take(tensors, jnp.asarray(place), axis=axis), leg - 1, -1)
+    total = jnp.pad(jnp.sum(outer, axis=-1, keepdims=True), [(0, 0)] * 4 + [(0, outer.shape[-1] - 1)])
+    at = (slice(None),) * axis + (place,)
+    return tensors.at[at].set(jnp.moveaxis(total, -1, leg - 1))
+
+
+def _require_few(n_entries: int) -> None:
+    if n_entries > LARGEST:
+        raise TooLargeError(
+            f"the tensors of this box have {n_entries:.1e} entries, above {LARGEST}: use a sampled "
+            f"method."
+        )
