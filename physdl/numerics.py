@@ -10,18 +10,21 @@ zero. ``jax.nn.logsumexp`` has the first property but returns NaN derivatives in
 which hard constraints produce.
 
 Products of matrices of float32 are rounded to fewer digits on many accelerators unless one asks:
-``full_precision`` asks.
+``full_precision`` asks. ``eigh``, ``qr`` and ``svd`` take the matrices of a batch one by one:
+jaxlib (to 0.10.1) lets a batch of decompositions on a CPU wait for the pool of threads in which it
+runs itself, and as many batches at a time as there are threads stand still for ever. They carry no
+derivative; where one is needed it is that of what a decomposition is used for.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-__all__ = ["full_precision", "log_or_zero", "logsumexp", "rescale"]
+__all__ = ["eigh", "full_precision", "log_or_zero", "logsumexp", "qr", "rescale", "svd"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,3 +77,32 @@ def rescale(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "
     s = jax.lax.stop_gradient(jnp.max(jnp.abs(x), initial=0.0))
     s = jnp.where(s > 0, s, 1)
     return x / s, jnp.log(s)
+
+
+def eigh(x: Float[Array, "n n"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
+    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix, without derivative."""
+    values, vectors = _one_by_one(jnp.linalg.eigh, x)
+    return values, vectors
+
+
+def qr(x: Float[Array, "m n"]) -> tuple[Float[Array, "m k"], Float[Array, "k n"]]:
+    """Q and R of x = Q R, with k = min(m, n), without derivative."""
+    q, r = _one_by_one(jnp.linalg.qr, x)
+    return q, r
+
+
+def svd(
+    x: Float[Array, "m n"], *, full_matrices: bool = True
+) -> tuple[Float[Array, "m k"], Float[Array, " r"], Float[Array, "l n"]]:
+    """U, the singular values, descending, and V^T, without derivative."""
+    u, s, vt = _one_by_one(functools.partial(jnp.linalg.svd, full_matrices=full_matrices), x)
+    return u, s, vt
+
+
+def _one_by_one(decomposition: Callable[[Array], Iterable[Array]], x: Array) -> tuple[Array, ...]:
+    def parts(x: Array) -> tuple[Array, ...]:
+        return tuple(decomposition(x))
+
+    one_by_one = jax.custom_batching.sequential_vmap(parts)  # type: ignore[no-untyped-call]
+    found: tuple[Array, ...] = one_by_one(jax.lax.stop_gradient(x))
+    return found

@@ -5,7 +5,7 @@ import pytest
 from samples import compiled
 from scipy import special
 
-from physdl.numerics import log_or_zero, logsumexp, rescale
+from physdl.numerics import eigh, full_precision, log_or_zero, logsumexp, qr, rescale, svd
 
 INF = np.inf
 VALUES = np.random.default_rng(0).normal(size=(3, 4, 5))
@@ -86,3 +86,35 @@ def test_single_precision():
         assert out.dtype == jnp.float32
         assert float(out) == pytest.approx(100 + np.log(2), rel=1e-6)
         assert rescale(jnp.ones(2))[1].dtype == jnp.float32
+
+
+def test_batches_of_decompositions_do_not_wait_for_each_other():
+    """Several batches at a time, larger than what a thread does alone: they end."""
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(3, 2, 160, 120)))
+
+    @jax.jit
+    def all_of_them(x):
+        squares = x.mT @ x
+        return [
+            (jax.vmap(svd)(x[i]), jax.vmap(qr)(x[i]), jax.vmap(eigh)(squares[i])) for i in range(3)
+        ]
+
+    for i, ((u, s, vt), (q, r), (values, vectors)) in enumerate(all_of_them(x)):
+        np.testing.assert_allclose((u[..., :120] * s[:, None]) @ vt, x[i], atol=1e-12)
+        np.testing.assert_allclose(q @ r, x[i], atol=1e-12)
+        np.testing.assert_allclose(values[:, ::-1], s**2, rtol=1e-10)
+        np.testing.assert_allclose(
+            (vectors * values[:, None]) @ vectors.mT, x[i].mT @ x[i], atol=1e-10
+        )
+
+
+def test_full_precision_reaches_derivatives():
+    def f(x):
+        return jnp.sum(x @ jnp.sin(x @ x))
+
+    x = jnp.eye(2)
+    for function in (f, jax.grad(f)):
+        assert "HIGHEST" not in str(jax.make_jaxpr(function)(x))
+        asking = full_precision(f) if function is f else jax.grad(full_precision(f))
+        written = str(jax.make_jaxpr(asking)(x))
+        assert written.count("HIGHEST, Precision.HIGHEST") == written.count("dot_general") > 0

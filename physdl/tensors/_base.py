@@ -35,7 +35,6 @@ __all__ = [
 ]
 
 S = TypeVar("S")
-MULTIPLET = 1e-8
 LARGEST = 2**32
 
 
@@ -292,12 +291,6 @@ def padded(
             f"more, got chi={chi}."
         )
     return jnp.pad(tensor, [(0, chi - n) for n in shape])
-
-
-def divided(values: Float[Array, " chi_1"]) -> Bool[Array, ""]:
-    """Whether the last two of chi + 1 values, the last kept and the first discarded, are equal."""
-    last, first = values[-2], values[-1]
-    return (last > MULTIPLET * values[0]) & (last - first <= MULTIPLET * last)
 
 
 def relative(values: Float[Array, " chi_1"]) -> Float[Array, " chi"]:

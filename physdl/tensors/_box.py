@@ -12,6 +12,7 @@ their first state.
 import math
 import string
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -20,12 +21,14 @@ from physdl.errors import TooLargeError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import module, static
 from physdl.tensors._cells import Cells, Pattern, cells, closed
+from physdl.tensors._factors import square_root
 from physdl.tensors.bulk_tensors import axis_of, exponential, numbered, plaquettes, shared
 
 __all__ = ["Box", "box"]
 
 DIM = 2
 LARGEST = 2**28
+FLOOR = 1e-4
 
 
 @module
@@ -35,15 +38,17 @@ class Box:
     Attributes:
       tensors: [n_0, n_1, 0-, 0+, 1-, 1+], each up to a factor.
       log_scale: the logarithm of all factors.
+      spread: a bound of the range of finite energies of one cell.
       periodic: along which axes it is closed to a ring.
     """
 
     tensors: Float[Array, "n_0 n_1 a a b b"]
     log_scale: Float[Array, ""]
+    spread: Float[Array, ""]
     periodic: tuple[bool, ...] = static()
 
 
-def box(h: Hamiltonian) -> Box:
+def box(h: Hamiltonian, *, balanced: bool = False) -> Box:
     """The network of a Hamiltonian on a box of two axes, and perhaps one of sites of a cell.
 
     Raises:
@@ -64,14 +69,30 @@ def box(h: Hamiltonian) -> Box:
     if found.uniform:
         tables = {p: jnp.broadcast_to(t, (*found.box, *t.shape)) for p, t in tables.items()}
     crossing = any(axis_of(pattern, DIM) is None for pattern in tables)
-    make = _of_plaquettes if crossing else _of_bonds
-    tensors, log_scale = make(tables, found, periodic)
+    if crossing:
+        tensors, log_scale = _of_plaquettes(tables, found, periodic)
+    else:
+        tensors, log_scale = _of_bonds(tables, found, periodic, balanced=balanced)
     cell_scales = jnp.sum(jnp.broadcast_to(log_scale, tensors.shape[:DIM]))
-    return Box(tensors, cell_scales - found.constant, periodic)
+    ranges = [_range(table) for table in jax.lax.stop_gradient(tables).values()]
+    spread = sum(ranges, jnp.zeros((), tensors.dtype))
+    return Box(tensors, cell_scales - found.constant, spread, periodic)
+
+
+def _range(table: Float[Array, "..."]) -> Float[Array, ""]:
+    """The largest difference of finite energies of one cell."""
+    inner = tuple(range(DIM, table.ndim))
+    some = jnp.isfinite(table)
+    most = jnp.max(jnp.where(some, table, -jnp.inf), axis=inner)
+    return jnp.max(jnp.maximum(most - jnp.min(jnp.where(some, table, jnp.inf), axis=inner), 0))
 
 
 def _of_bonds(
-    tables: dict[Pattern, Float[Array, "..."]], found: Cells, periodic: tuple[bool, ...]
+    tables: dict[Pattern, Float[Array, "..."]],
+    found: Cells,
+    periodic: tuple[bool, ...],
+    *,
+    balanced: bool,
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     sizes = found.sizes
     states = np.indices(sizes).reshape(len(sizes), -1)
@@ -82,9 +103,11 @@ def _of_bonds(
     operands, subscripts = [weight.reshape(*weight.shape[:DIM], -1)], ["...a"]
     for axis in range(DIM):
         pairs = {p: t for p, t in tables.items() if axis_of(p, DIM) == axis}
-        left, right, scale, ends = _bond(pairs, sizes, axis)
+        left, right, scale, ends = _bond(pairs, sizes, axis, balanced=balanced)
         if not periodic[axis]:
-            left, right = (_cut(leg, axis, found.box[axis], at) for leg, at in ((left, -1), (right, -2)))
+            left, right = (
+                _cut(leg, axis, found.box[axis], at) for leg, at in ((left, -1), (right, -2))
+            )
         log_scale = log_scale + scale
         operands += [
             jnp.roll(right, 1, axis)[..., numbered(states, sizes, ends[1])],
@@ -98,7 +121,7 @@ def _of_bonds(
 
 
 def _bond(
-    pairs: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], axis: int
+    pairs: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], axis: int, *, balanced: bool
 ) -> tuple[Array, Array, Array, tuple[list[int], list[int]]]:
     """L [*box, s, i], R [*box, i, s'], log of what is left out, and the sites at both ends."""
     places = sorted({(o[axis], s) for pattern in pairs for o, s in pattern})
@@ -112,7 +135,25 @@ def _bond(
         (*matrix.shape[:DIM], min(n_left, n_right), min(n_left, n_right)),
     )
     left, right = (states, matrix) if n_left <= n_right else (matrix, states)
+    if balanced:
+        gauge, inverse = _balance(matrix, left_end=n_left <= n_right)
+        left, right = left @ gauge, inverse @ right
     return left, right, log_scale, (ends[0], ends[1])
+
+
+def _balance(weight: Float[Array, "*box m n"], *, left_end: bool) -> tuple[Array, Array]:
+    """(W W^T)^(1/4), or (W^T W)^(-1/4) for legs with the states of the right end; the inverse."""
+    matrix = weight if left_end else jnp.swapaxes(weight, -1, -2)
+    square = jnp.matmul(matrix, jnp.swapaxes(matrix, -1, -2), precision="highest")
+    n = square.shape[-1]
+
+    def fourth_root(square: Array) -> tuple[Array, Array]:
+        floor = FLOOR**2 * jax.lax.stop_gradient(jnp.trace(square))
+        return square_root(square_root(square + floor * jnp.eye(n, dtype=square.dtype))[0])
+
+    root, inverse = jax.vmap(fourth_root)(square.reshape(-1, n, n))
+    root, inverse = root.reshape(square.shape), inverse.reshape(square.shape)
+    return (root, inverse) if left_end else (inverse, root)
 
 
 def _cut(leg: Float[Array, "..."], axis: int, length: int, at: int) -> Float[Array, "..."]:
@@ -167,7 +208,9 @@ def _inside(tables: dict[Pattern, Array], axis: int) -> dict[Pattern, Array]:
 def _summed(tensors: Array, axis: int, place: int, leg: int) -> Array:
     """The outermost tensors with a leg summed, on its first state."""
     outer = jnp.moveaxis(jnp.take(tensors, jnp.asarray(place), axis=axis), leg - 1, -1)
-    total = jnp.pad(jnp.sum(outer, axis=-1, keepdims=True), [(0, 0)] * 4 + [(0, outer.shape[-1] - 1)])
+    total = jnp.pad(
+        jnp.sum(outer, axis=-1, keepdims=True), [(0, 0)] * 4 + [(0, outer.shape[-1] - 1)]
+    )
     at = (slice(None),) * axis + (place,)
     return tensors.at[at].set(jnp.moveaxis(total, -1, leg - 1))
 

@@ -30,12 +30,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.ad_checkpoint import checkpoint_name
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from physdl.numerics import full_precision
+from physdl.numerics import eigh, full_precision, qr, svd
 from physdl.pytree import module
 
-__all__ = ["FRAME", "Factors", "factors", "isometry", "square_root", "zero_below"]
+__all__ = [
+    "FRAME",
+    "NEGLIGIBLE",
+    "Factors",
+    "divided",
+    "factors",
+    "isometry",
+    "square_root",
+    "zero_below",
+]
 
 Five: TypeAlias = tuple[Array, Array, Array, Array, Array]
 Two: TypeAlias = tuple[Array, Array]
@@ -46,6 +55,8 @@ POWER_STEPS = 4
 DENSE = 4
 SMALLEST_SKETCH = 96
 ROUNDING = 100
+NEGLIGIBLE = 1e-8
+FAINT = 0.05
 
 
 @module
@@ -59,6 +70,7 @@ class Factors:
       right: V^T, [chi, n].
       values: the chi + 1 largest singular values, without derivative (0 where there are fewer).
       error: the discarded part of A, relative to A, in the Frobenius norm.
+      cut: whether singular values that are equal were divided.
     """
 
     scaled: Float[Array, "m chi"]
@@ -67,6 +79,7 @@ class Factors:
     right: Float[Array, "chi n"]
     values: Float[Array, " chi_1"]
     error: Float[Array, ""]
+    cut: Bool[Array, ""]
 
     @property
     def halves(self) -> tuple[Float[Array, "m chi"], Float[Array, "chi n"]]:
@@ -85,7 +98,14 @@ def factors(a: Float[Array, "m n"], chi: int, root: int = 2) -> Factors:
     values = jax.lax.stop_gradient(values)
     whole = jax.lax.stop_gradient(jnp.sum(a**2))
     lost = 1 - jnp.sum(values[:chi] ** 2) / jnp.where(whole > 0, whole, 1)
-    return Factors(scaled, power, inverse, right, values, jnp.sqrt(jnp.maximum(lost, 0)))
+    error = jnp.sqrt(jnp.maximum(lost, 0))
+    return Factors(scaled, power, inverse, right, values, error, divided(values))
+
+
+def divided(values: Float[Array, " chi_1"]) -> Bool[Array, ""]:
+    """Whether the last two of chi + 1 values, the last kept and the first discarded, are equal."""
+    last, first = values[-2], values[-1]
+    return (last > NEGLIGIBLE * values[0]) & (last - first <= NEGLIGIBLE * last)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1, 2))
@@ -126,14 +146,14 @@ def _leading(a: Array, k: int) -> tuple[Array, Array, Array]:
     m, n = a.shape
     width = 2 * k
     if min(m, n) <= max(DENSE * width, SMALLEST_SKETCH):
-        u, s, vt = jnp.linalg.svd(a, full_matrices=False)
+        u, s, vt = svd(a, full_matrices=False)
     else:
         start = np.random.default_rng(0).normal(size=(n, width))
         q = a @ jnp.asarray(start, a.dtype)
         for _ in range(POWER_STEPS):
-            q = a @ (a.T @ jnp.linalg.qr(q)[0])
-        q = jnp.linalg.qr(q)[0]
-        inner, s, vt = jnp.linalg.svd(q.T @ a, full_matrices=False)
+            q = a @ (a.T @ qr(q)[0])
+        q = qr(q)[0]
+        inner, s, vt = svd(q.T @ a, full_matrices=False)
         u = q @ inner
     lack = max(k - len(s), 0)
     return (
@@ -148,7 +168,7 @@ def _expanded(a: Array, *, chi: int, root: int) -> Five:
     m, n = a.shape
     most = max(m, n, chi + 1)
     held = jax.lax.stop_gradient(a)
-    u, s, vt = _as_frame(jnp.linalg.svd(held, full_matrices=True))
+    u, s, vt = _as_frame(svd(held, full_matrices=True))
     s = jnp.pad(s, (0, most - len(s)))
     u, vt = jnp.pad(u, ((0, 0), (0, most - m))), jnp.pad(vt, ((0, most - n), (0, 0)))
     b = jnp.diag(s) + u.T @ (a - held) @ vt.T
@@ -213,7 +233,7 @@ def isometry(gram: Float[Array, "n n"], chi: int) -> tuple[Float[Array, "n chi"]
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _isometry(gram: Array, chi: int) -> tuple[Array, Array]:
-    values, vectors = jnp.linalg.eigh(gram)
+    values, vectors = eigh(gram)
     lack = max(chi - len(values), 0)
     return jnp.pad(vectors[:, ::-1][:, :chi], ((0, 0), (0, lack))), values[::-1]
 
@@ -228,15 +248,21 @@ def _isometry_jvp(chi: int, primals: tuple[Array], tangents: tuple[Array]) -> tu
 
 
 def _expanded_isometry(gram: Array, *, chi: int) -> tuple[Array, Array]:
+    values, vectors = _as_frame(eigh(jax.lax.stop_gradient(gram)))
+    return _in_frame(gram, values[::-1], vectors[:, ::-1], chi, ROUNDING)
+
+
+def _in_frame(
+    gram: Array, values: Array, vectors: Array, chi: int, floor: float
+) -> tuple[Array, Array]:
+    """The leading eigenvectors near an eigensystem; those below ``floor`` roundings are held."""
     held = jax.lax.stop_gradient(gram)
-    values, vectors = _as_frame(jnp.linalg.eigh(held))
-    values, vectors = values[::-1], vectors[:, ::-1]
     n = len(values)
     kept = min(chi, n)
     b = jnp.diag(values) + vectors.T @ (gram - held) @ vectors
     basis = jnp.eye(n, kept, dtype=gram.dtype)
     rest = (jnp.arange(n) >= kept)[:, None]
-    alive = _above_rounding(values)[:kept]
+    alive = _above_rounding(values, floor)[:kept]
     gap = values[None, :kept] - values[:, None]
     inverse_gap = jnp.where(rest & alive[None], _inverse(gap, values[None, :kept]), 0)
     y = jnp.zeros_like(basis)
@@ -246,10 +272,49 @@ def _expanded_isometry(gram: Array, *, chi: int) -> tuple[Array, Array]:
     return vectors @ jnp.pad(_orthonormal(basis, y), ((0, 0), (0, chi - kept))), values
 
 
+def leading(
+    theta: Float[Array, "n m"], gram: Float[Array, "n n"], chi: int
+) -> tuple[Float[Array, "n chi"], Float[Array, " n"]]:
+    """The chi leading left singular vectors of Theta, and all squares of singular values.
+
+    Small ones are found to more digits than from Theta Theta^T, which gives the derivative alone:
+    ``gram`` is that product. Squares of singular values carry no derivative.
+    """
+    u, values = _leading_vectors(jax.lax.stop_gradient(theta), gram, chi)
+    return u, jax.lax.stop_gradient(values)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _leading_vectors(theta: Array, gram: Array, chi: int) -> tuple[Array, Array]:
+    del gram
+    u, values = _left_singular(theta)
+    return u[:, :chi], values
+
+
+@_leading_vectors.defjvp
+@full_precision
+def _leading_vectors_jvp(
+    chi: int, primals: tuple[Array, Array], tangents: tuple[Array, Array]
+) -> tuple[Two, Two]:
+    theta, gram = primals
+
+    def near(gram: Array) -> tuple[Array, Array]:
+        u, values = _as_frame(_left_singular(jax.lax.stop_gradient(theta)))
+        return _in_frame(gram, values, u, chi, FAINT)
+
+    out: tuple[Two, Two] = jax.jvp(near, (gram,), (tangents[1],))
+    return out
+
+
+def _left_singular(theta: Array) -> tuple[Array, Array]:
+    u, s, _ = svd(theta, full_matrices=theta.shape[0] > theta.shape[1])
+    return u, jnp.pad(s**2, (0, max(theta.shape[0] - len(s), 0)))
+
+
 @jax.custom_jvp
 def square_root(gram: Float[Array, "n n"]) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
     """G^(1/2) of a positive symmetric matrix, and its inverse on what is above rounding."""
-    values, vectors = jnp.linalg.eigh(gram)
+    values, vectors = eigh(gram)
     s = jnp.sqrt(jnp.where(_above_rounding(values), values, 0))
     inverse = jnp.where(s > 0, 1 / jnp.where(s > 0, s, 1), 0)
     return (vectors * s[None]) @ vectors.T, (vectors * inverse[None]) @ vectors.T
@@ -264,13 +329,13 @@ def _square_root_jvp(primals: tuple[Array], tangents: tuple[Array]) -> tuple[Two
 
 def _expanded_root(gram: Array) -> tuple[Array, Array]:
     held = jax.lax.stop_gradient(gram)
-    values, vectors = _as_frame(jnp.linalg.eigh(held))
+    values, vectors = _as_frame(eigh(held))
     s = jnp.sqrt(jnp.where(_above_rounding(values), values, 0))
     b = jnp.diag(s**2) + vectors.T @ (gram - held) @ vectors
     root, inverse = _root(b, s, 1)
     return vectors @ root @ vectors.T, vectors @ inverse @ vectors.T
 
 
-def _above_rounding(values: Array) -> Array:
+def _above_rounding(values: Array, floor: float = ROUNDING) -> Array:
     """Which eigenvalues of a Gram matrix are more than rounding."""
-    return values > ROUNDING * float(np.finfo(values.dtype).eps) * jnp.max(values)
+    return values > floor * float(np.finfo(values.dtype).eps) * jnp.max(values)

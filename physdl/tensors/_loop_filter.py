@@ -17,6 +17,7 @@ import numpy as np
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
+from physdl.numerics import qr, svd
 from physdl.tensors._base import frobenius
 from physdl.tensors._factors import FRAME
 
@@ -55,14 +56,14 @@ def around(matrices: Float[Array, "k n n"]) -> Float[Array, ""]:
 def rightward(left: Float[Array, "n n"], tensor: Float[Array, "n p q n"]) -> Float[Array, "n n"]:
     """The triangular factor on the right of L T."""
     n = len(left)
-    factor = jnp.linalg.qr(jnp.tensordot(left, tensor, 1).reshape(-1, n), mode="r")
+    factor = qr(jnp.tensordot(left, tensor, 1).reshape(-1, n))[1]
     return factor / frobenius(factor)
 
 
 def leftward(right: Float[Array, "n n"], tensor: Float[Array, "n p q n"]) -> Float[Array, "n n"]:
     """The triangular factor on the left of T R."""
     n = len(right)
-    factor = jnp.linalg.qr(jnp.tensordot(tensor, right, 1).reshape(n, -1).T, mode="r")
+    factor = qr(jnp.tensordot(tensor, right, 1).reshape(n, -1).T)[1]
     return factor.T / frobenius(factor)
 
 
@@ -105,7 +106,7 @@ def _projections(ring: Array, n_turns: int) -> tuple[Array, Array]:
     left, right = jax.lax.scan(turn, (eye, eye), length=n_turns)[0]
     lefts = jax.lax.scan(right_step, left, ring)[1]
     rights = jax.lax.scan(left_step, right, ring, reverse=True)[1]
-    u, s, vt = jnp.linalg.svd(lefts @ rights)
+    u, s, vt = jax.vmap(svd)(lefts @ rights)
     alive = s > negligible(ring.dtype) * s[:, :1]
     root = jnp.where(alive, 1 / jnp.sqrt(jnp.where(alive, s, 1)), 0)
     by_left = root[:, :, None] * (u.transpose(0, 2, 1) @ lefts)

@@ -33,8 +33,8 @@ from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
 from physdl.errors import SettingError
-from physdl.tensors._base import divided
-from physdl.tensors._factors import FRAME, factors, zero_below
+from physdl.numerics import full_precision
+from physdl.tensors._factors import FRAME, divided, factors, zero_below
 from physdl.tensors._loop_filter import around, leftward, negligible, overlap, rightward
 
 __all__ = ["fitted", "least_squares"]
@@ -208,6 +208,7 @@ def _followed(ring: Array, eight: Array) -> Array:
 
 
 @_followed.defjvp
+@full_precision
 def _followed_jvp(
     primals: tuple[Array, Array], tangents: tuple[Array, Array]
 ) -> tuple[Array, Array]:

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from physdl.numerics import svd
 from physdl.pytree import module
 from physdl.tensors._factors import ORDER, zero_below
 
@@ -48,7 +49,7 @@ class Projectors:
 
 def projectors(q: Float[Array, "m n"], r: Float[Array, "n m"], chi: int) -> Projectors:
     """The pair for the bond between ``q`` and ``r``; n is chi at least."""
-    u, s, vt = jnp.linalg.svd(q @ r)
+    u, s, vt = svd(q @ r)
     keep, cut = _kept(s, chi)
     root = _inverse_root(s, keep)
     return _pair(r @ (vt[:chi].T * root[None]), (root[:, None] * u[:, :chi].T) @ q, s, keep, cut)
@@ -58,7 +59,7 @@ def moving(q: Float[Array, "m n"], r: Float[Array, "n m"], chi: int) -> Projecto
     """The same, to be differentiated with respect to ``q`` and ``r``."""
     a = q @ r
     held = jax.lax.stop_gradient(a)
-    u, s, vt = jnp.linalg.svd(held)
+    u, s, vt = svd(held)
     keep, cut = _kept(s, chi)
     b = jnp.diag(s) + u.T @ (a - held) @ vt.T
     one = jnp.eye(len(s), chi, dtype=a.dtype) * keep[None].astype(a.dtype)

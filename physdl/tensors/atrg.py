@@ -24,8 +24,8 @@ from jaxtyping import Array, Bool, Float
 
 from physdl.numerics import full_precision
 from physdl.pytree import module, static
-from physdl.tensors._base import TensorStep, check_chi, divided, padded, relative
-from physdl.tensors._factors import factors, square_root
+from physdl.tensors._base import TensorStep, check_chi, padded, relative
+from physdl.tensors._factors import divided, factors, square_root
 from physdl.tensors._torus import halvings, ring
 from physdl.tensors.hotrg import join_pairs, leading_pairs
 
@@ -63,6 +63,7 @@ class ATRG:
         """The length ratio, 2."""
         return 2.0
 
+    @full_precision
     def start(self, tensor: Float[Array, "..."]) -> Halves:
         """The halves of the bulk tensor, with legs of length chi."""
         chi, dim = self.chi, jnp.ndim(tensor) // 2
@@ -105,7 +106,7 @@ class ATRG:
         rows = chi * math.prod(shape)
         swap = factors(pair.reshape(rows, rows), chi)
         x, y = (half.reshape(chi, *shape, chi) for half in swap.halves)
-        error, cut, values = swap.error, divided(swap.values), swap.values
+        error, cut, values = swap.error, swap.cut, swap.values
         projections = []
         for i in range(len(shape)):
             u, values, lost = _projection(c, x, b, y, i, chi)

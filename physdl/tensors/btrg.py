@@ -17,10 +17,11 @@ from jaxtyping import Array, Float
 
 from physdl.numerics import full_precision
 from physdl.pytree import module, static
-from physdl.tensors._base import TensorStep, check_chi, frobenius, padded
-from physdl.tensors._factors import Factors, factors
+from physdl.tensors._base import TensorStep, frobenius
+from physdl.tensors._factors import Factors
+from physdl.tensors._parity import Parity, check_parity, cut_in_two, placed
 from physdl.tensors._torus import halvings, ring
-from physdl.tensors.trg import around_plaquette, stepped
+from physdl.tensors.trg import DIAGONALS, around_plaquette, stepped
 
 __all__ = ["BTRG"]
 
@@ -37,9 +38,10 @@ class BTRG:
 
     Attributes:
       chi: the bond dimension.
+      parity: as for ``TRG``.
 
     Raises:
-      SettingError: ``chi`` is less than 2.
+      SettingError: ``chi`` is less than 2, or odd where there is a parity.
 
     >>> from physdl import lattices, models, reference, tensors
     >>> bulk = tensors.bulk(models.ising(lattices.square(2, 2), 0.4))
@@ -49,9 +51,10 @@ class BTRG:
     """
 
     chi: int = static(default=16)
+    parity: Parity = static(default=None)
 
     def __post_init__(self) -> None:
-        check_chi(self.chi)
+        check_parity(self.chi, self.parity)
 
     @property
     def scale(self) -> float:
@@ -60,7 +63,7 @@ class BTRG:
 
     def start(self, tensor: Float[Array, "l r u d"]) -> Weighted:
         """The bulk tensor with legs of length chi, and bonds of weight one."""
-        t = padded(tensor, self.chi, (2,))
+        t = placed(tensor, self.chi, self.parity)
         one = jnp.eye(self.chi, dtype=t.dtype)
         return t, one, one
 
@@ -69,12 +72,14 @@ class BTRG:
         """The tensor and the weights of the coarser lattice."""
         t, along_x, along_y = network
         n = self.chi
-        by_a = factors(jnp.einsum("lrud->lurd", t).reshape(n * n, n * n), n, QUARTER)
-        by_b = factors(jnp.einsum("lrud->urdl", t).reshape(n * n, n * n), n, QUARTER)
+        by_a, by_b = (
+            cut_in_two(jnp.einsum(pairs, t).reshape(n * n, n * n), n, QUARTER, self.parity)
+            for pairs in DIAGONALS
+        )
         (a1, e_a, a2), (b1, e_b, b2) = (_weighted(f, n) for f in (by_a, by_b))
         a2 = jnp.einsum("aps,pP,sS->aPS", a2, along_x, along_y)
         a1 = jnp.einsum("qta,Qq,Tt->QTa", a1, along_x, along_y)
-        after = around_plaquette(a1, a2, b1, b2)
+        after = around_plaquette(a1, a2, b1, b2, self.parity)
         norm = frobenius(after)
         return stepped((after / norm, e_a, e_b), norm, by_a, by_b)
 

@@ -216,7 +216,9 @@ def axis_of(pattern: Pattern, dim: int) -> int | None:
     return dim if len(along) == 0 else int(along[0]) if len(along) == 1 else None
 
 
-def numbered(states: NDArray[np.intp], sizes: tuple[int, ...], sites: list[int]) -> NDArray[np.intp]:
+def numbered(
+    states: NDArray[np.intp], sizes: tuple[int, ...], sites: list[int]
+) -> NDArray[np.intp]:
     """For every state of a cell, the number of the state of some of its sites."""
     if not sites:
         return np.zeros(states.shape[1], dtype=int)

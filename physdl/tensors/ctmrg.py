@@ -38,7 +38,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from physdl.errors import SettingError
-from physdl.numerics import full_precision
+from physdl.numerics import full_precision, svd
 from physdl.pytree import module, static
 from physdl.tensors._base import check_chi, frobenius, padded
 from physdl.tensors._projectors import Projectors, moving, projectors
@@ -274,7 +274,7 @@ def _polar(
 
     What is left out is not let vanish: a start without overlap would be lost for ever.
     """
-    u, s, vt = jnp.linalg.svd(x)
+    u, s, vt = jax.vmap(svd)(x)
     s = jnp.maximum(s / jnp.where(s[:, :1] > 0, s[:, :1], 1), FORGOTTEN)
     return u @ vt, jnp.einsum("kia,ki,kib->kab", vt, s, vt)
 

@@ -19,8 +19,8 @@ from jaxtyping import Array, Float
 
 from physdl.numerics import full_precision
 from physdl.pytree import module, static
-from physdl.tensors._base import TensorStep, check_chi, divided, frobenius, padded, relative
-from physdl.tensors._factors import isometry
+from physdl.tensors._base import TensorStep, check_chi, frobenius, padded, relative
+from physdl.tensors._factors import divided, isometry
 from physdl.tensors._torus import halvings, ring
 
 __all__ = ["HOTRG"]

@@ -1,5 +1,6 @@
 """Coarse-graining against published and exact values."""
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -53,6 +54,42 @@ def test_errors_published_for_other_schemes(scheme, bound):
     """The tolerances of TNRKit.jl's own tests for these schemes and bond dimensions."""
     bulk = tensors.bulk(models.ising(SQUARE, CRITICAL))
     assert relative_error(scheme, bulk, float(reference.onsager_log_z(CRITICAL)), 40) <= bound
+
+
+@pytest.mark.parametrize("scheme", [tensors.TRG, tensors.BTRG])
+def test_parity_changes_the_work_and_not_the_result(scheme):
+    @functools.partial(jax.jit, static_argnums=1)
+    def value_and_derivatives(k, parity):
+        def log_z(k):
+            bulk = tensors.bulk(models.ising(SQUARE, k))
+            return tensors.log_z_per_tensor(scheme(chi=8, parity=parity), bulk, 6)
+
+        slope = jax.grad(log_z)
+        return log_z(k), *jax.jvp(slope, (k,), (jnp.ones_like(k),))
+
+    for k in (0.3, CRITICAL):
+        found, expected = (value_and_derivatives(k, parity) for parity in ((0, 1), None))
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+def test_a_field_breaks_the_parity():
+    bulks = (tensors.bulk(models.ising(SQUARE, 0.4, field)) for field in (0.0, 0.1))
+    kept, broken = (tensors.coarsen(tensors.TRG(6, parity=(0, 1)), t, 2) for t in bulks)
+    assert not bool(jnp.any(kept.cut))
+    assert bool(broken.cut[0])
+    assert float(broken.error[0]) > 0.01
+
+
+def test_parities_that_cannot_be():
+    for chi, parity in ((5, (0, 1)), (4, (0, 2))):
+        with pytest.raises(PhysdlError, match="parit"):
+            tensors.BTRG(chi, parity=parity)
+    bulk = tensors.bulk(models.ising(SQUARE, 0.4))
+    for parity in ((0, 1, 1), (0,)):
+        with pytest.raises(PhysdlError, match="parities of"):
+            tensors.coarsen(tensors.TRG(4, parity=parity), bulk, 1)
+    with pytest.raises(PhysdlError, match="chi=4"):
+        tensors.coarsen(tensors.TRG(2, parity=(0, 0)), bulk, 1)
 
 
 @pytest.mark.slow
