@@ -1,8 +1,9 @@
 """Coarse-graining of tensors: seconds a step, against numpy and quimb, and growth with chi.
 
 pytest benchmarks/test_tensors.py (threads of BLAS limited to one: OPENBLAS_NUM_THREADS=1). Peers do
-the same job in the same run: a plain TRG in numpy at chi = 24 with full decompositions, and quimb's
-``contract_hotrg`` for the 32 x 32 torus at an error of 8.5e-6 in log Z.
+the same job in the same run: a plain TRG in numpy at chi = 24 with full decompositions, the TRG of
+tenax (the package tenax-tn) as it comes, and quimb's ``contract_hotrg`` for the 32 x 32 torus at an
+error of 8.5e-6 in log Z.
 """
 
 import time
@@ -20,8 +21,21 @@ CRITICAL = float(reference.square_critical_coupling())
 BULK = tensors.bulk(models.ising(lattices.square(2, 2), CRITICAL))
 PER_SITE = float(reference.onsager_log_z(CRITICAL))
 STEPS = 24
-SCHEMES = {"trg": tensors.TRG, "btrg": tensors.BTRG, "hotrg": tensors.HOTRG, "atrg": tensors.ATRG}
-GROWTH = {"trg": (16, 24, 32, 48), "btrg": (16, 24, 32, 48), "hotrg": (8, 12, 16, 20)}
+SCHEMES = {
+    "trg": tensors.TRG(chi=24),
+    "trg, parity": tensors.TRG(chi=24, parity=(0, 1)),
+    "btrg": tensors.BTRG(chi=24),
+    "btrg, parity": tensors.BTRG(chi=24, parity=(0, 1)),
+    "hotrg": tensors.HOTRG(chi=16),
+    "atrg": tensors.ATRG(chi=24),
+    "loop-tnr": tensors.LoopTNR(chi=8),
+}
+GROWTH = {
+    "trg": (tensors.TRG, (16, 24, 32, 48)),
+    "btrg": (tensors.BTRG, (16, 24, 32, 48)),
+    "hotrg": (tensors.HOTRG, (8, 12, 16, 20)),
+    "atrg": (tensors.ATRG, (16, 24, 32, 48)),
+}
 
 
 def record(benchmark, run):
@@ -35,7 +49,7 @@ def record(benchmark, run):
 
 @pytest.mark.parametrize("name", SCHEMES)
 def test_steps_at_criticality(benchmark, name):
-    scheme = SCHEMES[name](chi=24 if name != "hotrg" else 16)
+    scheme = SCHEMES[name]
     found = record(benchmark, lambda: tensors.log_z_per_tensor(scheme, BULK, STEPS))
     benchmark.extra_info["relative_error"] = abs(float(found) / PER_SITE - 1)
 
@@ -43,6 +57,16 @@ def test_steps_at_criticality(benchmark, name):
 def test_peer_numpy_trg(benchmark):
     found = benchmark.pedantic(lambda: numpy_trg(np.asarray(BULK), 24, STEPS), rounds=3)
     benchmark.extra_info["relative_error"] = abs(found / PER_SITE - 1)
+
+
+def test_peer_tenax_trg(benchmark):
+    tenax = pytest.importorskip("tenax")
+    bulk = tenax.compute_ising_tensor(CRITICAL)
+    config = tenax.TRGConfig(max_bond_dim=24, num_steps=STEPS)
+    found = benchmark.pedantic(
+        lambda: jax.block_until_ready(tenax.trg(bulk, config)), rounds=2, warmup_rounds=1
+    )
+    benchmark.extra_info["relative_error"] = abs(float(found) / PER_SITE - 1)
 
 
 def numpy_trg(t, chi, n_steps):
@@ -69,7 +93,9 @@ def numpy_trg(t, chi, n_steps):
     return total
 
 
-@pytest.mark.parametrize("scheme", [tensors.TRG(chi=16), tensors.BTRG(chi=12)], ids=["trg", "btrg"])
+@pytest.mark.parametrize(
+    "scheme", [tensors.TRG(chi=16, parity=(0, 1)), tensors.BTRG(chi=12)], ids=["trg", "btrg"]
+)
 def test_torus_of_32(benchmark, scheme):
     h = models.ising(lattices.square(32, 32), CRITICAL)
     estimator = estimators.TensorRG(scheme)
@@ -94,8 +120,9 @@ def test_peer_quimb_torus_of_32(benchmark):
 def test_growth_with_the_bond_dimension(benchmark, name):
     """The exponent of seconds a step in chi, by least squares of logarithms."""
     seconds = []
-    for chi in GROWTH[name]:
-        scheme = SCHEMES[name](chi=chi)
+    kind, chis = GROWTH[name]
+    for chi in chis:
+        scheme = kind(chi=chi)
         step = jax.jit(scheme.step)
         network = tensors.coarsen(scheme, BULK, 8).network
         jax.block_until_ready(step(network))
@@ -105,9 +132,9 @@ def test_growth_with_the_bond_dimension(benchmark, name):
             jax.block_until_ready(step(network))
             times.append(time.process_time() - start)
         seconds.append(float(np.median(times)))
-    slope = np.polyfit(np.log(GROWTH[name]), np.log(seconds), 1)[0]
+    slope = np.polyfit(np.log(chis), np.log(seconds), 1)[0]
     benchmark.extra_info["exponent"] = float(slope)
-    benchmark.extra_info["cpu_s_per_step"] = dict(zip(map(str, GROWTH[name]), seconds, strict=True))
+    benchmark.extra_info["cpu_s_per_step"] = dict(zip(map(str, chis), seconds, strict=True))
     benchmark.pedantic(lambda: jnp.zeros(()), rounds=1)
 
 

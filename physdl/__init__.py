@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from physdl import lattices as lattices
     from physdl import learning as learning
     from physdl import models as models
+    from physdl import networks as networks
     from physdl import reference as reference
     from physdl import rg as rg
     from physdl import sampling as sampling
     from physdl import scaling as scaling
     from physdl import spaces as spaces
     from physdl import statistics as statistics
+    from physdl import tensors as tensors
     from physdl.hamiltonian import Dense as Dense
     from physdl.hamiltonian import Hamiltonian as Hamiltonian
     from physdl.hamiltonian import Potential as Potential
@@ -42,12 +44,14 @@ _MODULES = (
     "lattices",
     "learning",
     "models",
+    "networks",
     "reference",
     "rg",
     "sampling",
     "scaling",
     "spaces",
     "statistics",
+    "tensors",
 )
 _HOME = {
     "Dense": "hamiltonian",

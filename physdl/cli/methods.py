@@ -17,6 +17,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "contraction": estimators.Contraction,
     "planar": estimators.Planar,
     "tensor": estimators.TensorRG,
+    "boundary-mps": estimators.BoundaryMPS,
     "gaussian": estimators.Gaussian,
     "ais": estimators.AIS,
     "reverse-ais": estimators.ReverseAIS,

@@ -6,6 +6,7 @@ from physdl.estimators._base import Status as Status
 from physdl.estimators.ais import AIS as AIS
 from physdl.estimators.ais import ReverseAIS as ReverseAIS
 from physdl.estimators.auto import Auto as Auto
+from physdl.estimators.boundary_mps import BoundaryMPS as BoundaryMPS
 from physdl.estimators.budget import Refined as Refined
 from physdl.estimators.compare import Agreement as Agreement
 from physdl.estimators.compare import Compare as Compare

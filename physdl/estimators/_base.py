@@ -47,7 +47,7 @@ class Status(enum.IntEnum):
             Status.UNCONVERGED: "Chains, or directions, disagree beyond their errors: run longer.",
             Status.GAP: "Neighbouring states hardly overlap (info: gap): put states between.",
             Status.QUADRATURE: "The quadrature errs by more than the chains do: more nodes.",
-            Status.TRUNCATED: "The bond dimension divides a multiplet: a little more or less chi.",
+            Status.TRUNCATED: "Too small a bond dimension, or one that divides a multiplet: another chi.",
         }[self]
 
 

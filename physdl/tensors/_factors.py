@@ -42,6 +42,7 @@ __all__ = [
     "divided",
     "factors",
     "isometry",
+    "leading",
     "square_root",
     "zero_below",
 ]
@@ -278,9 +279,10 @@ def leading(
     """The chi leading left singular vectors of Theta, and all squares of singular values.
 
     Small ones are found to more digits than from Theta Theta^T, which gives the derivative alone:
-    ``gram`` is that product. Squares of singular values carry no derivative.
+    ``gram`` is that product. Squares of singular values carry no derivative. The vectors are kept
+    where memory is saved: the smallest would come out otherwise when rounding differs.
     """
-    u, values = _leading_vectors(jax.lax.stop_gradient(theta), gram, chi)
+    u, values = _as_frame(_leading_vectors(jax.lax.stop_gradient(theta), gram, chi))
     return u, jax.lax.stop_gradient(values)
 
 
