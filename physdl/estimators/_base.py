@@ -47,7 +47,7 @@ class Status(enum.IntEnum):
             Status.UNCONVERGED: "Chains, or directions, disagree beyond their errors: run longer.",
             Status.GAP: "Neighbouring states hardly overlap (info: gap): put states between.",
             Status.QUADRATURE: "The quadrature errs by more than the chains do: more nodes.",
-            Status.TRUNCATED: "Too small a bond dimension, or one that divides a multiplet: another chi.",
+            Status.TRUNCATED: "The bond dimension is small, or divides a multiplet: another chi.",
         }[self]
 
 
