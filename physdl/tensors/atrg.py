@@ -10,9 +10,9 @@ tensors meet, and the minus legs of both,
 
     B A = X[k', x_1+, m] Y[m, x_2-, k],        T T = (A X)(Y B),
 
-and pairs of legs are projected as in HOTRG. In d dimensions that takes chi^(2 d + 1) operations and
-chi^(d + 1) numbers to keep, where HOTRG takes chi^(4 d - 1) and chi^(2 d), at an error somewhat
-larger for equal chi.
+and pairs of legs are projected as in HOTRG. In d dimensions that takes chi^(2 d + 1) operations,
+chi^6 at least for the eigenvectors of pairs of legs, and chi^(d + 1) numbers to keep, where HOTRG
+takes chi^(4 d - 1) and chi^(2 d), at an error somewhat larger for equal chi.
 """
 
 import math

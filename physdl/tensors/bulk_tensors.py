@@ -143,8 +143,8 @@ def xy_vertex(
 ) -> Float[Array, "n n n n"]:
     r"""The tensor of the XY model on the square lattice, its angles summed exactly.
 
-    Bonds are expanded in characters, exp(K cos t) = sum_n I_n(K) e^{int} with |n| <= ``n_max``, and
-    the integral over the angle of a site leaves
+    Bonds are expanded in characters, exp(K cos t) = sum_n I_n(K) e^{int} with n from -n_max to
+    n_max, and the integral over the angle of a site leaves
 
         T[l, r, u, d] = 2 pi sqrt(I_l I_r I_u I_d) I_(l - r + u - d)(h),
 
