@@ -199,11 +199,7 @@ def expectation(
     >>> bool(jnp.isclose(found, reference.onsager_energy(0.3), rtol=1e-3))
     True
     """
-    if jnp.shape(impurity) != jnp.shape(tensor):
-        raise ShapeError(
-            f"an impurity has the legs of the bulk tensor, {jnp.shape(tensor)}, got "
-            f"{jnp.shape(impurity)}."
-        )
+    check_impurity(impurity, tensor)
 
     def per_tensor(tensor: Array) -> Array:
         if shape is None:
@@ -257,6 +253,23 @@ def check_chi(chi: int) -> None:
     """Refuse a bond dimension below 2."""
     if isinstance(chi, bool) or int(chi) != chi or chi < 2:
         raise SettingError(f"a bond dimension is a whole number of 2 or more, got chi={chi}.")
+
+
+def check_iteration(tolerance: float, max_steps: int) -> None:
+    """Refuse settings of an iteration that cannot be."""
+    if not 0 <= tolerance < 1:
+        raise SettingError(f"a tolerance is between 0 and 1, got tolerance={tolerance}.")
+    if max_steps < 1:
+        raise SettingError(f"there are one or more steps, got max_steps={max_steps}.")
+
+
+def check_impurity(impurity: Float[Array, "..."], tensor: Float[Array, "..."]) -> None:
+    """Refuse an impurity that does not fit into the place of the bulk tensor."""
+    if jnp.shape(impurity) != jnp.shape(tensor):
+        raise ShapeError(
+            f"an impurity has the legs of the bulk tensor, {jnp.shape(tensor)}, got "
+            f"{jnp.shape(impurity)}."
+        )
 
 
 def padded(

@@ -37,10 +37,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from physdl.errors import SettingError
 from physdl.numerics import full_precision, svd
 from physdl.pytree import module, static
-from physdl.tensors._base import check_chi, frobenius, padded
+from physdl.tensors._base import check_chi, check_iteration, frobenius, padded
 from physdl.tensors._projectors import Projectors, moving, projectors
 from physdl.tensors.environment import Environment, log_ratio
 
@@ -92,10 +91,7 @@ class CTMRG:
 
     def __post_init__(self) -> None:
         check_chi(self.chi)
-        if not 0 <= self.tolerance < 1:
-            raise SettingError(f"a tolerance is between 0 and 1, got tolerance={self.tolerance}.")
-        if self.max_steps < 1:
-            raise SettingError(f"there are one or more steps, got max_steps={self.max_steps}.")
+        check_iteration(self.tolerance, self.max_steps)
 
     def __call__(
         self, tensor: Float[Array, "l r u d"], boundary: Float[Array, "l r u d"] | None = None

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from physdl.errors import ShapeError
 from physdl.pytree import module
+from physdl.tensors._base import check_impurity
 
 __all__ = ["Environment", "log_ratio", "site"]
 
@@ -61,11 +61,7 @@ class Environment:
         Raises:
           ShapeError: the legs are not those of the bulk tensor.
         """
-        if jnp.shape(impurity) != self.tensor.shape:
-            raise ShapeError(
-                f"an impurity has the legs of the bulk tensor, {self.tensor.shape}, got "
-                f"{jnp.shape(impurity)}."
-            )
+        check_impurity(impurity, self.tensor)
         found: Float[Array, ""] = _expectation(self, impurity)
         return found
 

@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
-from physdl.errors import SettingError, ShapeError
+from physdl.errors import SettingError
 from physdl.numerics import full_precision, svd
 from physdl.pytree import module, static
-from physdl.tensors._base import check_chi, frobenius, padded
+from physdl.tensors._base import check_chi, check_impurity, check_iteration, frobenius, padded
 
 __all__ = ["VUMPS", "UniformMPS"]
 
@@ -74,11 +74,7 @@ class UniformMPS:
         Raises:
           ShapeError: the legs are not those of the bulk tensor.
         """
-        if jnp.shape(impurity) != self.tensor.shape:
-            raise ShapeError(
-                f"an impurity has the legs of the bulk tensor, {self.tensor.shape}, got "
-                f"{jnp.shape(impurity)}."
-            )
+        check_impurity(impurity, self.tensor)
         around = _around(self.centre, self.left, self.right)
         return jnp.sum(around * impurity) / jnp.sum(around * _held(self.tensor))
 
@@ -108,10 +104,7 @@ class VUMPS:
 
     def __post_init__(self) -> None:
         check_chi(self.chi)
-        if not 0 <= self.tolerance < 1:
-            raise SettingError(f"a tolerance is between 0 and 1, got tolerance={self.tolerance}.")
-        if self.max_steps < 1:
-            raise SettingError(f"there are one or more steps, got max_steps={self.max_steps}.")
+        check_iteration(self.tolerance, self.max_steps)
 
     def __call__(self, tensor: Float[Array, "l r u d"]) -> UniformMPS:
         """Iterate until the state stands still.
