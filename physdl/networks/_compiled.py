@@ -19,10 +19,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
-from physdl.errors import ShapeError
 from physdl.networks._circuit import Circuit, GateNode, SumNode
 from physdl.networks._precision import Bounds, Gates
 from physdl.networks.activations import Activation
+from physdl.networks.network import one_configuration
 from physdl.pytree import Table
 
 Weights: TypeAlias = NDArray[Any]
@@ -91,12 +91,7 @@ class CompiledPolynomial(nnx.Module):
 
     def __call__(self, x: ArrayLike) -> Float[Array, ""]:
         """The energy of one configuration."""
-        state = jnp.asarray(x)
-        if state.shape != self.state_shape:
-            raise ShapeError(
-                f"the network takes one configuration of shape {self.state_shape}, got "
-                f"{state.shape}: for a batch use jax.vmap(network)(batch)."
-            )
+        state = one_configuration(x, self.state_shape)
         values = state.astype(self.output.dtype).reshape(-1)
         for level in self.levels:
             values = jnp.concatenate([values, level(values)])

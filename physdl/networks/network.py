@@ -9,14 +9,15 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
-from physdl.errors import StructureError
+from physdl.errors import ShapeError, StructureError
 from physdl.pytree import module, static
 
-__all__ = ["Network", "build", "freeze"]
+__all__ = ["Network", "build", "freeze", "one_configuration"]
 
 
 @module
@@ -78,3 +79,14 @@ def build(make: Callable[[nnx.Rngs], nnx.Module], *, key: Key[Array, ""]) -> Net
     ((2,), 8)
     """
     return freeze(make(nnx.Rngs(key)))
+
+
+def one_configuration(x: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """The input as an array, or ``ShapeError`` where it is none of that shape."""
+    state = jnp.asarray(x)
+    if state.shape != shape:
+        raise ShapeError(
+            f"the network takes one configuration of shape {shape}, got {state.shape}: for a "
+            f"batch use jax.vmap(network)(batch)."
+        )
+    return state

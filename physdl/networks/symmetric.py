@@ -25,10 +25,10 @@ from numpy.typing import ArrayLike as NumpyArrayLike
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from physdl.errors import SettingError, ShapeError, TooLargeError
+from physdl.errors import SettingError, TooLargeError
 from physdl.networks._permutations import permutations_of
 from physdl.networks.activations import TANH, Activation
-from physdl.networks.network import Network, build
+from physdl.networks.network import Network, build, one_configuration
 from physdl.networks.perceptron import sizes_of
 from physdl.networks.weight_sharing import WeightSharing
 from physdl.pytree import IntArray, Table
@@ -75,12 +75,7 @@ class SiteNetwork(nnx.Module):
 
     def __call__(self, x: ArrayLike) -> Float[Array, "..."]:
         """One configuration to one number, or to one number a site."""
-        state = jnp.asarray(x)
-        if state.shape != self.state_shape:
-            raise ShapeError(
-                f"the network takes one configuration of shape {self.state_shape}, got "
-                f"{state.shape}: for a batch use jax.vmap(network)(batch)."
-            )
+        state = one_configuration(x, self.state_shape)
         axis = -1 if self.channels_last else 0
         *hidden, last = self.layers
         values = jnp.expand_dims(state.astype(jnp.result_type(float)), axis)
