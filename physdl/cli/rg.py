@@ -17,7 +17,7 @@ from physdl.cli.maps import MAPS, Renormalized
 from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
 from physdl.cli.output import progress, set_precision
-from physdl.cli.schemes import CORNERS, NAMES
+from physdl.cli.schemes import INFINITE, NAMES
 from physdl.errors import SettingError, UnknownNameError
 from physdl.rg import RGMap, RGStatus
 
@@ -52,8 +52,10 @@ def run(
         raise UnknownNameError("map", name, [*MAPS, *NAMES])
     if name in NAMES:
         _refuse({"--scale": scale, "--fixed-point": fixed_point, "--exponents": exponents}, name)
-        if cft and name == CORNERS:
-            raise SettingError("--cft reads a coarse tensor, which --map ctmrg has not: use btrg.")
+        if cft and name in INFINITE:
+            raise SettingError(
+                f"--cft reads a coarse tensor, which --map {name} has not: use btrg."
+            )
         with progress("reading the model") as stage:
             h, title = build(**model, evidence=evidence, seed=seed)
             stage("coarse-graining")

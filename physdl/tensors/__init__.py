@@ -26,4 +26,5 @@ from physdl.tensors.hotrg import HOTRG as HOTRG
 from physdl.tensors.loop_tnr import LoopTNR as LoopTNR
 from physdl.tensors.trg import TRG as TRG
 from physdl.tensors.vumps import VUMPS as VUMPS
+from physdl.tensors.vumps import HalfPlane as HalfPlane
 from physdl.tensors.vumps import UniformMPS as UniformMPS

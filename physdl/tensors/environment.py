@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float, Int
 from physdl.pytree import module
 from physdl.tensors._base import check_impurity
 
-__all__ = ["Environment", "log_ratio", "site"]
+__all__ = ["Environment", "decay", "log_ratio", "site"]
 
 KRYLOV = 96
 
@@ -110,18 +110,27 @@ def _correlation_length(c: Array, e: Array) -> Float[Array, "2"]:
 
 
 def _length(c: Array, e: Array, k: int) -> Float[Array, ""]:
-    """By Arnoldi's method, from a vector that the corners and a fixed direction make."""
-    one, other = e[k], e[(k + 2) % 4]
+    return decay(e[k], e[(k + 2) % 4], c[(k + 1) % 4] @ c[(k + 2) % 4])
+
+
+def decay(
+    one: Float[Array, "chi leg chi"],
+    other: Float[Array, "chi leg chi"],
+    near: Float[Array, "chi chi"],
+) -> Float[Array, ""]:
+    """The length 1 / log(t_0 / |t_1|) of the transfer matrix v -> one v other, summed over legs.
+
+    By Arnoldi's method, from a vector that ``near`` and a fixed direction make.
+    """
     n = one.shape[0]
 
     def move(v: Array) -> Array:
         return jnp.einsum("asb,bc,csd->ad", one, v, other)
 
     m = min(n * n, KRYLOV)
-    first = c[(k + 1) % 4] @ c[(k + 2) % 4]
-    tilt = jnp.cos(jnp.arange(n * n, dtype=e.dtype)).reshape(n, n)
-    first = first / jnp.linalg.norm(first) + tilt / jnp.linalg.norm(tilt)
-    basis = jnp.zeros((m + 1, n * n), e.dtype).at[0].set(first.ravel() / jnp.linalg.norm(first))
+    tilt = jnp.cos(jnp.arange(n * n, dtype=one.dtype)).reshape(n, n)
+    first = near / jnp.linalg.norm(near) + tilt / jnp.linalg.norm(tilt)
+    basis = jnp.zeros((m + 1, n * n), one.dtype).at[0].set(first.ravel() / jnp.linalg.norm(first))
 
     def grow(basis: Array, j: Array) -> tuple[Array, Array]:
         w = move(basis[j].reshape(n, n)).ravel()
@@ -130,7 +139,7 @@ def _length(c: Array, e: Array, k: int) -> Float[Array, ""]:
         again = basis @ w
         w = w - again @ basis
         size = jnp.linalg.norm(w)
-        alive = size > 1e2 * float(np.finfo(e.dtype).eps) * jnp.linalg.norm(h)
+        alive = size > 1e2 * float(np.finfo(one.dtype).eps) * jnp.linalg.norm(h)
         w = jnp.where(alive, w / jnp.where(alive, size, 1), 0)
         h = (h + again).at[j + 1].set(jnp.where(alive, size, 0))
         return basis.at[j + 1].set(w), h

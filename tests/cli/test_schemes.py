@@ -27,12 +27,18 @@ def test_log_z_per_site(name):
     assert len(values["spectrum"]) == len(values["error"]) == 16
 
 
-def test_corners():
-    arguments = ["rg", "ising", "--size", "4x4", "-p", "coupling=0.3", "--map", "ctmrg", "--json"]
-    values = json.loads(CliRunner().invoke(main, arguments).output)
+@pytest.mark.parametrize(("name", "directions"), [("ctmrg", 2), ("vumps", 1)])
+def test_surroundings(name, directions, tmp_path):
+    arguments = ["rg", "ising", "--size", "4x4", "-p", "coupling=0.3", "--map", name]
+    values = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).output)
     exact = float(reference.onsager_log_z(0.3))
     assert values["log_z_per_site"] == [pytest.approx(exact, rel=1e-10)]
     assert values["status"] == "OK"
+    assert len(values["correlation_length"]) == directions
+    picture = tmp_path / "spectrum.png"
+    out = CliRunner().invoke(main, [*arguments, "--steps", "1", "--plot", str(picture)])
+    assert "still changes" in out.output
+    assert picture.stat().st_size > 10_000
 
 
 def test_conformal_data_and_picture(tmp_path):
@@ -61,6 +67,7 @@ def test_sites_of_a_cell_are_counted():
         (["--map", "trg", "--scale", "2"], "--scale belongs to maps of couplings"),
         (["--map", "migdal-kadanoff", "--chi", "8"], "--chi belongs to maps of tensors"),
         (["--map", "trgg"], "trg"),
+        (["--map", "vumps", "--cft"], "--map vumps has not"),
     ],
 )
 def test_refuses(arguments, message):

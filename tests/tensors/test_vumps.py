@@ -85,8 +85,71 @@ def test_expectations_agree_with_corners_and_edges():
     assert float(found) == pytest.approx(float(other), rel=1e-9)
 
 
-def test_tensors_without_the_symmetry_are_not_called_converged():
+def lopsided(seed):
+    """A positive tensor without any symmetry."""
+    return jnp.exp(jax.random.normal(jax.random.key(seed), (3, 3, 3, 3)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_above_and_below_may_differ(seed):
+    tensor = lopsided(seed)
+    found, other = VUMPS(chi=16)(tensor), CTMRG(chi=16)(tensor)
+    assert bool(found.converged)
+    assert bool(other.converged)
+    expected = float(other.log_z_per_tensor)
+    assert float(found.log_z_per_tensor) == pytest.approx(expected, abs=1e-9)
+    inserted = lopsided(seed + 10)
+    there = float(other.expectation(inserted))
+    assert float(found.expectation(inserted)) == pytest.approx(there, rel=1e-6)
+
+
+def test_slope_of_a_lopsided_tensor():
+    start, direction = lopsided(0), lopsided(1)
+
+    def f(x):
+        return VUMPS(chi=16)(start + x * direction).log_z_per_tensor
+
+    step = 1e-4
+    difference = float(f(step) - f(-step)) / (2 * step)
+    assert float(jax.grad(f)(jnp.asarray(0.0))) == pytest.approx(difference, rel=1e-7)
+
+
+@pytest.mark.parametrize("coupling", [0.2, 0.3])
+def test_triangular_lattice(coupling):
+    found = VUMPS(chi=16)(bulk(models.ising(lattices.triangular(2, 2), coupling)))
+    assert bool(found.converged)
+    truth = float(reference.triangular_log_z(coupling))
+    assert float(found.log_z_per_tensor) == pytest.approx(truth, rel=1e-9)
+
+
+def test_an_antiferromagnet_converges_where_its_order_has_the_period_of_the_tensor():
+    found = VUMPS(chi=16)(ising(-0.3))
+    assert bool(found.converged)
+    truth = float(reference.onsager_log_z(0.3))
+    assert float(found.log_z_per_tensor) == pytest.approx(truth, rel=1e-12)
     assert not bool(VUMPS(chi=8, max_steps=50)(ising(-0.5)).converged)
+
+
+def test_correlation_length_comes_from_below():
+    """Exactly 1/(log coth K - 2K) above T_c (McCoy and Wu); a finite state has a shorter one."""
+    coupling = 0.35
+    exact = 1 / (-np.log(np.tanh(coupling)) - 2 * coupling)
+    found = [float(VUMPS(chi=chi)(ising(coupling)).correlation_length) for chi in (4, 8, 16)]
+    assert found == sorted(found)
+    assert 0.97 * exact < found[-1] < exact
+
+
+def test_scaling_with_the_correlation_length_at_the_critical_point():
+    """S = (c/6) log xi with c = 1/2, m = xi^(-1/8) (Pollmann et al., 2009)."""
+    critical = float(reference.square_critical_coupling())
+    h, spin = models.ising(SQUARE, critical), models.ising(SQUARE, 0.0, -1.0)
+    states = [VUMPS(chi=chi, tolerance=1e-6, max_steps=2000)(bulk(h)) for chi in (8, 12, 16, 24)]
+    assert all(bool(s.converged) for s in states)
+    length = np.log([float(s.correlation_length) for s in states])
+    charge = 6 * np.polyfit(length, [float(s.entropy) for s in states], 1)[0]
+    assert charge == pytest.approx(0.5, abs=0.02)
+    magnetisation = [abs(float(s.expectation(impurity(h, spin)))) for s in states]
+    assert np.polyfit(length, np.log(magnetisation), 1)[0] == pytest.approx(-0.125, abs=0.005)
 
 
 def test_batches_and_single_precision():
