@@ -25,6 +25,7 @@ Examples:
   physdl study ising
   physdl sample ising --size 64x64 --kernel swendsen-wang --sweeps 5000
   physdl rg ising --size 8x8 -p coupling=0.3 --exponents --plot flow.png
+  physdl compile phi4 --radius 1.5 --tolerance 1e-4
 """
 
 
@@ -32,6 +33,9 @@ OUT_HELP = "Keep configurations here (.npz), up to 1000 in all."
 MAP_HELP = "See: physdl maps."
 PLOT_HELP = "Draw the flow (.png, .pdf, .svg)."
 FOLDER_HELP = "Checkpoints: the same command goes on from there."
+ACTIVATION_HELP = "softplus, tanh, silu, gelu, logistic or exp."
+LAYOUT_HELP = "tree, grouped, flat or horner."
+TOLERANCE_HELP = "Largest error in k_B T; the least possible by default."
 OUT_OF_MEMORY = "memory ran out: take a smaller model, or another --method."
 
 
@@ -215,6 +219,20 @@ def sample(**options: Any) -> None:
 def rg(**options: Any) -> None:
     """The flow of MODEL's couplings under a renormalization-group map."""
     from physdl.cli.rg import run
+
+    run(**options)
+
+
+@main.command()
+@_model_options
+@click.option("--activation", default="softplus", show_default=True, help=ACTIVATION_HELP)
+@click.option("--layout", default="tree", show_default=True, help=LAYOUT_HELP)
+@click.option("--tolerance", type=click.FloatRange(0, min_open=True), help=TOLERANCE_HELP)
+@click.option("--radius", type=click.FloatRange(0, min_open=True), help="Bound of real variables.")
+@click.option("--depth", type=click.IntRange(1), default=2, help="Layers of the layout grouped.")
+def compile(**options: Any) -> None:
+    """A network that computes the Hamiltonian of MODEL, and its cost."""
+    from physdl.cli.compile import run
 
     run(**options)
 

@@ -54,7 +54,7 @@ def run(
         _refuse({"--scale": scale, "--fixed-point": fixed_point, "--exponents": exponents}, name)
         if cft and name in INFINITE:
             raise SettingError(
-                f"--cft reads a coarse tensor, which --map {name} has not: use btrg."
+                f"--cft reads a coarse tensor, which {name} has not: use btrg."
             )
         with progress("reading the model") as stage:
             h, title = build(**model, evidence=evidence, seed=seed)

@@ -67,7 +67,7 @@ def test_sites_of_a_cell_are_counted():
         (["--map", "trg", "--scale", "2"], "--scale belongs to maps of couplings"),
         (["--map", "migdal-kadanoff", "--chi", "8"], "--chi belongs to maps of tensors"),
         (["--map", "trgg"], "trg"),
-        (["--map", "vumps", "--cft"], "--map vumps has not"),
+        (["--map", "vumps", "--cft"], "which vumps has not"),
     ],
 )
 def test_refuses(arguments, message):
