@@ -10,19 +10,25 @@ their first state.
 """
 
 import math
-import string
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from physdl.errors import TooLargeError
 from physdl.hamiltonian import Hamiltonian
+from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._cells import Cells, Pattern, cells, closed
 from physdl.tensors._factors import square_root
-from physdl.tensors.bulk_tensors import axis_of, exponential, numbered, plaquettes, shared
+from physdl.tensors.bulk_tensors import (
+    SplitBond,
+    axis_of,
+    bonds,
+    of_bonds,
+    plaquettes,
+    shared,
+)
 
 __all__ = ["Box", "box"]
 
@@ -48,6 +54,7 @@ class Box:
     periodic: tuple[bool, ...] = static()
 
 
+@full_precision
 def box(h: Hamiltonian, *, balanced: bool = False) -> Box:
     """The network of a Hamiltonian on a box of two axes, and perhaps one of sites of a cell.
 
@@ -94,51 +101,29 @@ def _of_bonds(
     *,
     balanced: bool,
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    sizes = found.sizes
-    states = np.indices(sizes).reshape(len(sizes), -1)
-    legs = string.ascii_letters[1 : 2 * DIM + 1]
-    places = [((0,) * DIM, s) for s in range(len(sizes))]
-    own = {p: t for p, t in tables.items() if axis_of(p, DIM) == DIM}
-    weight, log_scale = exponential(own, places, list(sizes), DIM)
-    operands, subscripts = [weight.reshape(*weight.shape[:DIM], -1)], ["...a"]
-    for axis in range(DIM):
-        pairs = {p: t for p, t in tables.items() if axis_of(p, DIM) == axis}
-        left, right, scale, ends = _bond(pairs, sizes, axis, balanced=balanced)
+    split = []
+    for axis, bond in enumerate(bonds(tables, found.sizes, DIM)):
+        left, right = _halves(bond.weight, balanced=balanced)
         if not periodic[axis]:
             left, right = (
                 _cut(leg, axis, found.box[axis], at) for leg, at in ((left, -1), (right, -2))
             )
-        log_scale = log_scale + scale
-        operands += [
-            jnp.roll(right, 1, axis)[..., numbered(states, sizes, ends[1])],
-            left[..., numbered(states, sizes, ends[0]), :],
-        ]
-        subscripts += [f"...{legs[2 * axis]}a", f"...a{legs[2 * axis + 1]}"]
-    operands[0] = jnp.broadcast_to(operands[0], (*found.box, *operands[0].shape[DIM:]))
-    _require_few(math.prod(found.box) * math.prod(o.shape[-1] for o in operands[2::2]) ** 2)
-    path = ",".join(subscripts) + "->..." + legs
-    return jnp.einsum(path, *operands, optimize=True, precision="highest"), log_scale
+        split.append(SplitBond(left, right, bond))
+    _require_few(math.prod(found.box) * math.prod(half.left.shape[-1] for half in split) ** 2)
+    tensors, log_scale = of_bonds(tables, split, found.sizes, DIM)
+    return jnp.broadcast_to(tensors, (*found.box, *tensors.shape[DIM:])), log_scale
 
 
-def _bond(
-    pairs: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], axis: int, *, balanced: bool
-) -> tuple[Array, Array, Array, tuple[list[int], list[int]]]:
-    """L [*box, s, i], R [*box, i, s'], log of what is left out, and the sites at both ends."""
-    places = sorted({(o[axis], s) for pattern in pairs for o, s in pattern})
-    ends = tuple([s for end, s in places if end == side] for side in (0, 1))
-    order = [(tuple(end * (a == axis) for a in range(DIM)), s) for end, s in places]
-    weight, log_scale = exponential(pairs, order, [sizes[s] for _, s in places], DIM)
-    n_left, n_right = (math.prod(sizes[s] for s in end) for end in ends)
-    matrix = weight.reshape(*weight.shape[:DIM], n_left, n_right)
-    states = jnp.broadcast_to(
-        jnp.eye(min(n_left, n_right), dtype=matrix.dtype),
-        (*matrix.shape[:DIM], min(n_left, n_right), min(n_left, n_right)),
-    )
-    left, right = (states, matrix) if n_left <= n_right else (matrix, states)
+def _halves(weight: Float[Array, "*box m n"], *, balanced: bool) -> tuple[Array, Array]:
+    """By the states of the end that has fewer."""
+    *lead, n_left, n_right = weight.shape
+    n = min(n_left, n_right)
+    states = jnp.broadcast_to(jnp.eye(n, dtype=weight.dtype), (*lead, n, n))
+    left, right = (states, weight) if n_left <= n_right else (weight, states)
     if balanced:
-        gauge, inverse = _balance(matrix, left_end=n_left <= n_right)
+        gauge, inverse = _balance(weight, left_end=n_left <= n_right)
         left, right = left @ gauge, inverse @ right
-    return left, right, log_scale, (ends[0], ends[1])
+    return left, right
 
 
 def _balance(weight: Float[Array, "*box m n"], *, left_end: bool) -> tuple[Array, Array]:

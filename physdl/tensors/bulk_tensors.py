@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from physdl.errors import SettingError, StructureError, TooLargeError
 from physdl.hamiltonian import Hamiltonian, Stencil
 from physdl.numerics import full_precision
+from physdl.pytree import module, static
 from physdl.tensors._cells import Pattern, cells
 from physdl.tensors._factors import factors
 
@@ -150,7 +151,8 @@ def xy_vertex(
 
     with the modified Bessel functions I_n of K, and of the field h in the last one. (Where I_n(K)
     is negative, legs r and d carry the sign.) The measure is that of ``models.xy``, 2 pi a site.
-    What is left out is of the relative size I_(n_max + 1) / I_0.
+    What is left out is of the relative size I_(n_max + 1) / I_0. Entries are as large as
+    exp(2K + |h|), which double precision holds for K up to 300.
 
     Args:
       coupling: K, or the two of the axes.
@@ -188,23 +190,80 @@ def _bessel(k: Float[Array, ""]) -> Float[Array, " m"]:
 def _assembled(
     tables: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], dim: int
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    axes = [axis_of(pattern, dim) for pattern in tables]
-    if None in axes:
+    if any(axis_of(pattern, dim) is None for pattern in tables):
         return plaquettes(shared(tables, dim), sizes, dim)
-    own = [p for p, axis in zip(tables, axes, strict=True) if axis == dim]
+    return of_bonds(tables, [_halves(b) for b in bonds(tables, sizes, dim)], sizes, dim)
+
+
+@module
+class Bond:
+    """All interactions between cells that are neighbours along an axis.
+
+    Attributes:
+      weight: exp(-E - log_scale) [*box, states of the left end, of the right end].
+      log_scale: [*box].
+      ends: the sites of the left cell and of the right one that take part.
+    """
+
+    weight: Float[Array, "*box m n"]
+    log_scale: Float[Array, "*box"]
+    ends: tuple[tuple[int, ...], tuple[int, ...]] = static()
+
+
+@module
+class SplitBond:
+    """A bond as the product of one factor for each end, summed over a leg."""
+
+    left: Float[Array, "*box m leg"]
+    right: Float[Array, "*box leg n"]
+    bond: Bond
+
+
+def bonds(
+    tables: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], dim: int
+) -> list[Bond]:
+    """The bonds along every axis."""
+    found = []
+    for axis in range(dim):
+        pairs = {p: t for p, t in tables.items() if axis_of(p, dim) == axis}
+        places = sorted({(o[axis], s) for pattern in pairs for o, s in pattern})
+        left, right = (tuple(s for end, s in places if end == side) for side in (0, 1))
+        order = [(tuple(end * (a == axis) for a in range(dim)), s) for end, s in places]
+        weight, log_scale = exponential(pairs, order, [sizes[s] for _, s in places], dim)
+        n_left = math.prod(sizes[s] for s in left)
+        matrix = weight.reshape(*weight.shape[:dim], n_left, -1)
+        found.append(Bond(matrix, log_scale, (left, right)))
+    return found
+
+
+def _halves(bond: Bond) -> SplitBond:
+    """By singular values."""
+    matrix, length = bond.weight, min(bond.weight.shape[-2:])
+    flat = matrix.reshape(-1, *matrix.shape[-2:])
+    left, right = jax.vmap(lambda w: factors(w, length).halves)(flat)
+    lead = matrix.shape[:-2]
+    return SplitBond(left.reshape(*lead, -1, length), right.reshape(*lead, length, -1), bond)
+
+
+def of_bonds(
+    tables: dict[Pattern, Float[Array, "..."]],
+    split: list[SplitBond],
+    sizes: tuple[int, ...],
+    dim: int,
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """The tensors [*box, 0-, 0+, 1-, 1+, ...] of cells, their states summed between their bonds."""
     states = np.indices(sizes).reshape(len(sizes), -1)
     legs = string.ascii_letters[1 : 2 * dim + 1]
     places = [((0,) * dim, s) for s in range(len(sizes))]
-    weight, log_scale = exponential({p: tables[p] for p in own}, places, list(sizes), dim)
+    own = {p: t for p, t in tables.items() if axis_of(p, dim) == dim}
+    weight, log_scale = exponential(own, places, list(sizes), dim)
     operands, subscripts = [weight.reshape(*weight.shape[:dim], -1)], ["...a"]
-    for axis in range(dim):
-        pairs = {p: tables[p] for p, a in zip(tables, axes, strict=True) if a == axis}
-        left, right, scale = _bond(pairs, sizes, dim, axis)
-        log_scale = log_scale + scale
-        lefts, rights = (sorted({s for p in pairs for o, s in p if o[axis] == e}) for e in (0, 1))
+    for axis, half in enumerate(split):
+        lefts, rights = half.bond.ends
+        log_scale = log_scale + half.bond.log_scale
         operands += [
-            jnp.roll(right, 1, axis)[..., numbered(states, sizes, rights)],
-            left[..., numbered(states, sizes, lefts), :],
+            jnp.roll(half.right, 1, axis)[..., _numbered(states, sizes, rights)],
+            half.left[..., _numbered(states, sizes, lefts), :],
         ]
         subscripts += [f"...{legs[2 * axis]}a", f"...a{legs[2 * axis + 1]}"]
     return jnp.einsum(",".join(subscripts) + "->..." + legs, *operands, optimize=True), log_scale
@@ -216,8 +275,8 @@ def axis_of(pattern: Pattern, dim: int) -> int | None:
     return dim if len(along) == 0 else int(along[0]) if len(along) == 1 else None
 
 
-def numbered(
-    states: NDArray[np.intp], sizes: tuple[int, ...], sites: list[int]
+def _numbered(
+    states: NDArray[np.intp], sizes: tuple[int, ...], sites: tuple[int, ...]
 ) -> NDArray[np.intp]:
     """For every state of a cell, the number of the state of some of its sites."""
     if not sites:
@@ -226,24 +285,6 @@ def numbered(
         tuple(states[s] for s in sites), tuple(sizes[s] for s in sites)
     )
     return flat
-
-
-def _bond(
-    pairs: dict[Pattern, Float[Array, "..."]], sizes: tuple[int, ...], dim: int, axis: int
-) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
-    """L [*box, s, i] and R [*box, i, s'] of bonds along an axis, and log of what is left out."""
-    places = sorted({(o[axis], s) for pattern in pairs for o, s in pattern})
-    n_left = sum(1 for end, _ in places if end == 0)
-    offsets = [tuple(end * (a == axis) for a in range(dim)) for end, _ in places]
-    order = list(zip(offsets, (s for _, s in places), strict=True))
-    weight, log_scale = exponential(pairs, order, [sizes[s] for _, s in places], dim)
-    q_left = math.prod(sizes[s] for _, s in places[:n_left])
-    matrix = weight.reshape(*weight.shape[:dim], q_left, -1)
-    length = min(matrix.shape[-2:])
-    flat = matrix.reshape(-1, *matrix.shape[-2:])
-    left, right = jax.vmap(lambda w: factors(w, length).halves)(flat)
-    lead = matrix.shape[:dim]
-    return left.reshape(*lead, -1, length), right.reshape(*lead, length, -1), log_scale
 
 
 def exponential(

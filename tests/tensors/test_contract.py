@@ -186,3 +186,17 @@ def test_batches_compile_once(name):
     looped = [float(f(k)) for k in ks]
     assert len(traces) == 1
     np.testing.assert_allclose(jax.vmap(f)(ks), looped, rtol=1e-11)
+
+
+@each_scheme
+def test_memory_of_a_gradient(name):
+    """Derivatives keep the network and the frames of a step, five to nine tensors in all."""
+    scheme = SCHEMES[name](chi=8)
+    tensor = tensors.bulk(models.ising(lattices.square(2, 2), 0.4))
+
+    def size(n_steps):
+        slope = jax.grad(lambda t: tensors.log_z_per_tensor(scheme, t, n_steps))
+        return jax.jit(slope).lower(tensor).compile().memory_analysis().temp_size_in_bytes
+
+    kept = (size(12) - size(6)) / 6
+    assert kept < 9 * 8**4 * tensor.dtype.itemsize
