@@ -174,7 +174,15 @@ def test_float32_keeps_its_digits():
 def test_a_cut_that_is_too_deep_is_reported():
     h = models.ising(lattices.square(12, 12), reference.square_critical_coupling())
     assert Status(int(BoundaryMPS(chi=4)(h).status)) is Status.TRUNCATED
-    assert Status(int(BoundaryMPS(chi=4, tolerance=1.0)(h).status)) is Status.OK
+    assert Status(int(BoundaryMPS(chi=4, tolerance=100.0)(h).status)) is Status.OK
+
+
+@pytest.mark.parametrize("chi", [8, 16, 24])
+def test_the_change_measures_the_error_from_above(chi):
+    h = models.ising(lattices.square(10, 10), reference.square_critical_coupling())
+    out = BoundaryMPS(chi=chi)(h)
+    off = abs(float(out.log_z) - float(reference.kaufman_log_z(10, 10, 0.5 * np.log1p(2**0.5))))
+    assert 1e-8 < off < float(out.info["change"])
 
 
 @pytest.mark.parametrize("length", [3, 8])
