@@ -1,4 +1,19 @@
-"""Learning: Hamiltonians and maps fitted by stochastic gradients. The only importer of optax."""
+"""Learning: networks, Hamiltonians and maps fitted by stochastic gradients.
 
+The only importer of optax.
+"""
+
+from physdl.learning.imitation import Imitation as Imitation
+from physdl.learning.imitation import imitate as imitate
+from physdl.learning.imitation import imitation_errors as imitation_errors
+from physdl.learning.inverse import InferenceStatus as InferenceStatus
+from physdl.learning.inverse import Inferred as Inferred
+from physdl.learning.inverse import maximum_entropy as maximum_entropy
+from physdl.learning.inverse import maximum_likelihood as maximum_likelihood
+from physdl.learning.inverse import pseudolikelihood as pseudolikelihood
+from physdl.learning.polynomials import polynomial as polynomial
+from physdl.learning.training import Training as Training
+from physdl.learning.training import TrainingStatus as TrainingStatus
+from physdl.learning.training import train as train
 from physdl.learning.variational import VariationalMCRG as VariationalMCRG
 from physdl.learning.variational import variational_mcrg as variational_mcrg
