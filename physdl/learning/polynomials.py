@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import shortest_path
 
 from physdl.errors import LatticeError, SettingError, SpaceError, TooLargeError
-from physdl.hamiltonian import Hamiltonian, Sites
+from physdl.hamiltonian import Hamiltonian, Sites, monomial_basis
 from physdl.hamiltonian.factors import Term
 from physdl.lattices import Lattice
 from physdl.spaces import SPIN, Finite, Line, Space
@@ -97,15 +97,8 @@ def _functions(space: Space, site: int, degree: int) -> list[Monomial]:
             f"monomials of {space!r} are not independent functions: list those wanted as Sites."
         )
     c = space.n_components
-    found: list[Monomial] = []
-    columns = [np.ones(space.n_states)]
-    for power in range(1, degree + 1):
-        for parts in itertools.combinations_with_replacement(range(c), power):
-            values = np.prod(space.array[:, list(parts)], axis=1)
-            if np.linalg.matrix_rank(np.column_stack([*columns, values])) > len(columns):
-                columns.append(values)
-                found.append(tuple(site * c + part for part in parts))
-    return found
+    monomials = monomial_basis(space).monomials
+    return [tuple(site * c + part for part in m) for m in monomials if 0 < len(m) <= degree]
 
 
 def _groups(
