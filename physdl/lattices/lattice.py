@@ -220,6 +220,18 @@ class Lattice:
         graph.add_edges_from(self.bonds.array.tolist())
         return graph
 
+    @cached_property
+    def distances(self) -> NDArray[np.float64]:
+        """Bonds on the shortest way between any two sites, [N, N]; infinite where there is none.
+
+        >>> from physdl.lattices import chain
+        >>> chain(6).distances[0].tolist()
+        [0.0, 1.0, 2.0, 3.0, 2.0, 1.0]
+        """
+        from scipy.sparse.csgraph import shortest_path
+
+        return _frozen(shortest_path(self.to_scipy_sparse(), directed=False, unweighted=True))
+
     def to_scipy_sparse(self) -> Any:
         """The symmetric adjacency matrix as a scipy ``csr_array`` of integers.
 

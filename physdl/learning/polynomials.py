@@ -13,8 +13,6 @@ from collections.abc import Iterator, Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse.csgraph import shortest_path
 
 from physdl.errors import LatticeError, SettingError, SpaceError, TooLargeError
 from physdl.hamiltonian import Hamiltonian, Sites, monomial_basis
@@ -108,15 +106,9 @@ def _groups(
     if lattice is None or body == 1:
         yield from itertools.combinations(range(n_sites), body)
         return
-    near = _near(lattice, reach)
+    near = lattice.distances <= reach
     for first in range(n_sites):
         after = np.flatnonzero(near[first, first + 1 :]) + first + 1
         for rest in itertools.combinations(after.tolist(), body - 1):
             if all(near[a, b] for a, b in itertools.combinations(rest, 2)):
                 yield (first, *rest)
-
-
-def _near(lattice: Lattice, reach: int) -> NDArray[np.bool_]:
-    distances = shortest_path(lattice.to_scipy_sparse(), directed=False, unweighted=True)
-    near: NDArray[np.bool_] = distances <= reach
-    return near
