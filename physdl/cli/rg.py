@@ -53,9 +53,7 @@ def run(
     if name in NAMES:
         _refuse({"--scale": scale, "--fixed-point": fixed_point, "--exponents": exponents}, name)
         if cft and name in INFINITE:
-            raise SettingError(
-                f"--cft reads a coarse tensor, which {name} has not: use btrg."
-            )
+            raise SettingError(f"--cft reads a coarse tensor, which {name} has not: use btrg.")
         with progress("reading the model") as stage:
             h, title = build(**model, evidence=evidence, seed=seed)
             stage("coarse-graining")
