@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from physdl import spaces as spaces
     from physdl import statistics as statistics
     from physdl import tensors as tensors
+    from physdl import theory as theory
     from physdl.hamiltonian import Dense as Dense
     from physdl.hamiltonian import Hamiltonian as Hamiltonian
     from physdl.hamiltonian import Potential as Potential
@@ -52,6 +53,7 @@ _MODULES = (
     "spaces",
     "statistics",
     "tensors",
+    "theory",
 )
 _HOME = {
     "Dense": "hamiltonian",

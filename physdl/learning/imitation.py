@@ -334,18 +334,19 @@ def _squares(
         return _norms(value), jnp.zeros(len(x), value.dtype)
 
     def along(one: Array, v: Array) -> tuple[Array, Array]:
-        out: tuple[Array, Array] = jax.vmap(lambda v: jax.jvp(f, (one,), (v,)), out_axes=(None, 0))(
-            v
-        )
+        out: tuple[Array, Array] = jax.jvp(f, (one,), (v,))
         return out
 
     size = x[0].size
+    if k == 1 < size:  # an axis of length one would make every product of matrices a batch
+        value, tangent = jax.vmap(along)(x, jax.random.normal(key, x.shape, x.dtype))
+        return _norms(value), _norms(tangent)
     if k < size:
         v, weight = jax.random.normal(key, (len(x), k, *x.shape[1:]), x.dtype), 1 / k
     else:
         units = jnp.eye(size, dtype=x.dtype).reshape(1, size, *x.shape[1:])
         v, weight = jnp.broadcast_to(units, (len(x), *units.shape[1:])), 1
-    value, tangents = jax.vmap(along)(x, v)
+    value, tangents = jax.vmap(jax.vmap(along, (None, 0), (None, 0)))(x, v)
     return _norms(value), weight * _norms(tangents)
 
 

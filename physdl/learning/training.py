@@ -11,9 +11,10 @@ best a ``@module``, whose arrays are arguments of the compiled loop: another dat
 shape is not compiled again. A plain function is known by its identity, as is an optimiser, and the
 loop is compiled once for each pair of them. A closure made anew for every call is compiled anew.
 
-Consequence: everything is pure, so an ensemble is ``jax.vmap`` over keys. A step whose objective,
-gradient or result is not finite is not taken: parameters and the memory of the optimiser stay as
-they were, and the status says so.
+Consequence: everything is pure, so an ensemble is ``jax.vmap`` over keys. A step whose objective
+or result is not finite is not taken: parameters and the memory of the optimiser stay as they were,
+and the status says so. A gradient that is not finite shows in the result, unless the optimiser
+mends it (``optax.zero_nans``).
 """
 
 import enum
@@ -218,7 +219,7 @@ def trained(
                 slope, memory, p, value=value, grad=slope, value_fn=value_of
             )
             moved = optax.apply_updates(p, change)
-        taken = _finite((value, slope, moved))
+        taken = _finite((value, moved))
         kept = jax.tree.map(functools.partial(jnp.where, taken), (moved, after), carry)
         return kept, (value, taken)
 
