@@ -31,7 +31,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.sparse.csgraph import shortest_path
 
 from physdl.errors import LatticeError, SettingError, ShapeError, SpaceError, TooLargeError
 from physdl.hamiltonian import monomial_basis
@@ -284,8 +283,8 @@ def _nearby(g: IntArray, far: Numbers, functions: Series, degree: int) -> Series
 def _near(sites: int | Lattice, reach: int) -> NDArray[np.bool_]:
     if not isinstance(sites, Lattice):
         raise SettingError("a reach is a number of bonds: give a lattice instead of a number.")
-    distance = shortest_path(sites.to_scipy_sparse(), unweighted=True)
-    return np.asarray(distance <= reach)
+    near: NDArray[np.bool_] = sites.distances <= reach
+    return near
 
 
 def _stretched(functions: Series, length: int, degree: int) -> Series:
