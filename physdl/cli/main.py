@@ -238,6 +238,17 @@ def compile(**options: Any) -> None:
 
 
 @main.command()
+@_model_options
+@click.option("--block", default="majority", show_default=True, help="majority or decimation.")
+@click.option("--scale", type=click.IntRange(2), default=2, show_default=True)
+def audit(**options: Any) -> None:
+    """Whether a block map renormalizes a small MODEL, and how."""
+    from physdl.cli.audit import run
+
+    run(**options)
+
+
+@main.command()
 def maps() -> None:
     """The renormalization-group maps, one line each."""
     from physdl.cli.rg import listing

@@ -34,6 +34,16 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from physdl.errors import SettingError, ShapeError
+from physdl.learning._disagreement import (
+    Disagreement,
+    Examples,
+    Function,
+    Sampler,
+    drawn,
+    real,
+    relative_errors,
+    scales_of,
+)
 from physdl.learning.training import (
     TrainingStatus,
     checked_optimizer,
@@ -41,18 +51,15 @@ from physdl.learning.training import (
     joined,
     trained,
 )
-from physdl.pytree import is_traced, module, static
+from physdl.pytree import is_traced, module
 from physdl.sampling import _random as random
 from physdl.sampling._chains import positive
 
 __all__ = ["Imitation", "imitate", "imitation_errors"]
 
 N = TypeVar("N", bound=Callable[[Array], Array])
-Function = Callable[[Array], Array]
-Sampler = Callable[[Key[Array, ""]], Array]
 N_SCALE = 1024
 HELD_OUT = 10
-ROUNDING = 16
 
 
 @module
@@ -83,46 +90,6 @@ class Imitation(Generic[N]):
             return f"relative errors: {errors} [{TrainingStatus(int(self.status)).name}]"
         except TypeError:  # traced or batched: no single number to show
             return f"Imitation(value_error={self.value_error}, status={self.status})"
-
-
-@module
-class Examples:
-    """A random one of some inputs."""
-
-    inputs: Float[Array, "n ..."]
-
-    def __call__(self, key: Key[Array, ""]) -> Float[Array, "..."]:
-        return self.inputs[jax.random.randint(key, (), 0, len(self.inputs))]
-
-
-@module
-class Scales:
-    """<|g - <g>|^2>, or 1 where it is zero, and <|Dg|^2>."""
-
-    value: Float[Array, ""]
-    jacobian: Float[Array, ""]
-
-
-@module
-class Disagreement:
-    """The loss as an objective: (network, key) -> number."""
-
-    function: Function
-    draw: Sampler
-    scales: Scales
-    weight: Float[Array, ""]
-    batch_size: int = static()
-    n_directions: int = static()
-
-    def __call__(self, network: Function, key: Key[Array, ""]) -> Float[Array, ""]:
-        x_key, v_key = random.split(key)
-        x = _drawn(self.draw, x_key, self.batch_size)
-        off, off_jacobian = _off(self.function, network, x, v_key, self.n_directions)
-        loss = jnp.mean(off) / self.scales.value
-        if not self.n_directions:
-            return loss
-        slope = jnp.mean(off_jacobian) / self.scales.jacobian
-        return loss + self.weight.astype(loss.dtype) * slope
 
 
 def imitate(
@@ -261,14 +228,14 @@ def _imitated(
         kept, fresh = _parted(inputs, n_fresh, split_key)
         draw: Sampler = Examples(kept)
     else:
-        draw, fresh = inputs, _drawn(inputs, split_key, n_fresh)
+        draw, fresh = inputs, drawn(inputs, split_key, n_fresh)
     seen_key, v_key = random.split(scale_key)
-    seen = _drawn(draw, seen_key, N_SCALE)
+    seen = drawn(draw, seen_key, N_SCALE)
     _same_shapes(function, network, seen[0])
-    scales, constant = _scales(function, seen, v_key, n_directions)
+    scales, constant = scales_of(function, seen, v_key, n_directions)
     loss = Disagreement(function, draw, scales, weight, batch_size, n_directions)
     done = trained(loss, network, train_key, optimizer=optimizer, n_steps=n_steps)
-    value, jacobian = _errors(function, done.result, fresh, fresh_key, n_directions)
+    value, jacobian = relative_errors(function, done.result, fresh, fresh_key, n_directions)
     healthy = done.status == TrainingStatus.OK.value
     status = jnp.where(healthy & constant, TrainingStatus.CONSTANT.value, done.status)
     return Imitation(done.result, done.losses, value, jacobian, status.astype(jnp.int32))
@@ -280,7 +247,7 @@ def _errors_of(
 ) -> tuple[Array, Array]:
     function, network = joined(arrays, rest)
     _same_shapes(function, network, x[0])
-    return _errors(function, network, x, key, k)
+    return relative_errors(function, network, x, key, k)
 
 
 def _examples(inputs: ArrayLike) -> Examples:
@@ -290,12 +257,7 @@ def _examples(inputs: ArrayLike) -> Examples:
             f"examples are inputs [n, *shape] with n of two at least, got an array of shape "
             f"{x.shape}."
         )
-    return Examples(_real(x))
-
-
-def _real(x: ArrayLike) -> Float[Array, "..."]:
-    array = jnp.asarray(x)
-    return array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(float)
+    return Examples(real(x))
 
 
 def _parted(examples: Examples, n_fresh: int, key: Key[Array, ""]) -> tuple[Array, Array]:
@@ -305,10 +267,6 @@ def _parted(examples: Examples, n_fresh: int, key: Key[Array, ""]) -> tuple[Arra
     return x[:n], x[n:]
 
 
-def _drawn(draw: Sampler, key: Key[Array, ""], n: int) -> Float[Array, "n ..."]:
-    return _real(jax.vmap(draw)(random.split(key, n)))
-
-
 def _same_shapes(function: Function, network: Function, x: Array) -> None:
     shapes = [jax.eval_shape(f, x).shape for f in (function, network)]
     if shapes[0] != shapes[1]:
@@ -316,64 +274,3 @@ def _same_shapes(function: Function, network: Function, x: Array) -> None:
             f"the network has outputs of shape {shapes[1]} and the function of {shapes[0]}: build "
             f"the network for the latter."
         )
-
-
-def _off(
-    function: Function, network: Function, x: Array, key: Key[Array, ""], k: int
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """|f - g|^2 of every input, and |Df - Dg|^2 along k directions; zeros without any."""
-    return _squares(lambda one: network(one) - function(one), x, key, k)
-
-
-def _squares(
-    f: Function, x: Float[Array, "n ..."], key: Key[Array, ""], k: int
-) -> tuple[Float[Array, " n"], Float[Array, " n"]]:
-    """|f|^2 of every input, and |Df|^2 along k directions."""
-    if not k:
-        value = jax.vmap(f)(x)
-        return _norms(value), jnp.zeros(len(x), value.dtype)
-
-    def along(one: Array, v: Array) -> tuple[Array, Array]:
-        out: tuple[Array, Array] = jax.jvp(f, (one,), (v,))
-        return out
-
-    size = x[0].size
-    if k == 1 < size:  # an axis of length one would make every product of matrices a batch
-        value, tangent = jax.vmap(along)(x, jax.random.normal(key, x.shape, x.dtype))
-        return _norms(value), _norms(tangent)
-    if k < size:
-        v, weight = jax.random.normal(key, (len(x), k, *x.shape[1:]), x.dtype), 1 / k
-    else:
-        units = jnp.eye(size, dtype=x.dtype).reshape(1, size, *x.shape[1:])
-        v, weight = jnp.broadcast_to(units, (len(x), *units.shape[1:])), 1
-    value, tangents = jax.vmap(jax.vmap(along, (None, 0), (None, 0)))(x, v)
-    return _norms(value), weight * _norms(tangents)
-
-
-def _norms(values: Float[Array, "n ..."]) -> Float[Array, " n"]:
-    return jnp.sum(values.reshape(len(values), -1) ** 2, axis=1)
-
-
-def _scales(
-    function: Function, x: Float[Array, "n ..."], key: Key[Array, ""], k: int
-) -> tuple[Scales, Array]:
-    """How much the target varies over some inputs, and whether it does not."""
-    g = jax.vmap(function)(x)
-    centre = jnp.mean(g, axis=0, keepdims=True)
-    variance = jnp.mean(_norms(g - centre))
-    square = jnp.mean(_squares(function, x, key, k)[1]) if k else jnp.ones_like(variance)
-    noise = (ROUNDING * float(np.finfo(g.dtype).eps)) ** 2 * jnp.mean(_norms(g))
-    constant = variance <= noise
-    scales = Scales(jnp.where(constant, 1, variance), jnp.where(square > 0, square, 1))
-    return scales, constant
-
-
-def _errors(
-    function: Function, network: Function, x: Float[Array, "n ..."], key: Key[Array, ""], k: int
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    off_key, scale_key = random.split(key)
-    off, off_jacobian = _off(function, network, x, off_key, k)
-    scales, _ = _scales(function, x, scale_key, k)
-    jacobian = jnp.sqrt(jnp.mean(off_jacobian) / scales.jacobian)
-    missing = jnp.full_like(jacobian, jnp.nan)
-    return jnp.sqrt(jnp.mean(off) / scales.value), jacobian if k else missing

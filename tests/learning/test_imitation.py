@@ -9,7 +9,7 @@ import pytest
 from physdl import lattices, models, networks, rg
 from physdl.errors import SettingError, ShapeError
 from physdl.learning import TrainingStatus, imitate, imitation_errors
-from physdl.learning.imitation import Disagreement, Scales, _squares
+from physdl.learning._disagreement import Disagreement, Scales, squares
 
 KEY = jax.random.key(0)
 ADAM = optax.adam(3e-3)
@@ -27,15 +27,15 @@ def test_random_directions_are_unbiased():
     """|Df|^2 along random directions against the whole Jacobian by jacrev."""
     x = jax.random.normal(jax.random.key(1), (1, 2))
     exact = float(jnp.sum(jax.jacrev(target)(x[0]) ** 2))
-    value, whole = _squares(target, x, KEY, 2)
+    value, whole = squares(target, x, KEY, 2)
     assert float(whole[0]) == pytest.approx(exact, rel=1e-12)
     assert float(value[0]) == pytest.approx(float(jnp.sum(target(x[0]) ** 2)), rel=1e-12)
-    draws = _squares(target, jnp.broadcast_to(x, (4000, 2)), KEY, 1)[1]
+    draws = squares(target, jnp.broadcast_to(x, (4000, 2)), KEY, 1)[1]
     stderr = float(jnp.std(draws)) / np.sqrt(len(draws))
     assert abs(float(jnp.mean(draws)) - exact) < 4 * stderr
     wide = lambda x: jnp.sin(x)
     x = jax.random.normal(jax.random.key(2), (1, 6))
-    draws = _squares(wide, jnp.broadcast_to(x, (4000, 6)), KEY, 3)[1]
+    draws = squares(wide, jnp.broadcast_to(x, (4000, 6)), KEY, 3)[1]
     stderr = float(jnp.std(draws)) / np.sqrt(len(draws))
     assert abs(float(jnp.mean(draws)) - float(jnp.sum(jnp.cos(x) ** 2))) < 4 * stderr
 

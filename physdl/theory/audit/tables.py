@@ -126,8 +126,8 @@ def check_entries(sizes: list[int], what: str) -> None:
     log2 = sum(math.log2(n) for n in sizes)
     if log2 > math.log2(MOST_ENTRIES) + 1e-9:
         raise TooLargeError(
-            f"{what} are a table of 2^{log2:.1f} entries, more than 2^24: audit a smaller system, "
-            f"or sample (sampled_jensen_gap)."
+            f"{what} would need a table of 2^{log2:.1f} entries, more than 2^24: audit a smaller "
+            f"system, or sample (sampled_jensen_gap)."
         )
 
 
