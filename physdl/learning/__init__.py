@@ -11,6 +11,9 @@ from physdl.learning.inverse import Inferred as Inferred
 from physdl.learning.inverse import maximum_entropy as maximum_entropy
 from physdl.learning.inverse import maximum_likelihood as maximum_likelihood
 from physdl.learning.inverse import pseudolikelihood as pseudolikelihood
+from physdl.learning.inverse import score_matching as score_matching
+from physdl.learning.mean_field_inversion import mean_field as mean_field
+from physdl.learning.mean_field_inversion import mean_field_couplings as mean_field_couplings
 from physdl.learning.polynomials import polynomial as polynomial
 from physdl.learning.training import Training as Training
 from physdl.learning.training import TrainingStatus as TrainingStatus

@@ -2,8 +2,9 @@ r"""The inverse problem: which Hamiltonian drew these samples?
 
     maximum likelihood     minimise  <H(x)>_data + log Z(H)
     pseudolikelihood       minimise  - sum_i < log p(x_i | all others) >_data
+    score matching         minimise  < |grad H|^2 / 2 - laplacian H >_data        (on the line)
 
-over the coefficients of a family, both convex. The first is efficient and needs log Z of every
+over the coefficients of a family, all convex. The first is efficient and needs log Z of every
 trial, so it is for systems that an estimator can differentiate; at its minimum the moments of the
 model are those of the data, which makes it the distribution of largest entropy with these moments
 (E. T. Jaynes, Phys. Rev. 106, 620 (1957)). The second needs conditional probabilities alone, works
@@ -17,6 +18,7 @@ of the score of one sample. Samples are taken as independent: thin a chain first
 
 import enum
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -25,14 +27,15 @@ from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
-from physdl.errors import SettingError, StructureError
+from physdl.errors import SettingError, SpaceError, StructureError
 from physdl.estimators import Auto, Estimator
-from physdl.hamiltonian import Hamiltonian, Potential, conditional_energies
+from physdl.hamiltonian import Hamiltonian, Potential
 from physdl.hamiltonian.factors import require_finite
 from physdl.learning._convex import Minimum, curvature, minimised
+from physdl.learning._objectives import Entropy, Objective, Sampled, roughness, surprise
 from physdl.learning._samples import Samples, collected, require_varied
-from physdl.pytree import is_traced, module, static
-from physdl.spaces import Finite, Space, labels
+from physdl.pytree import is_traced, module
+from physdl.spaces import LINE, Finite, Space, labels
 
 __all__ = [
     "InferenceStatus",
@@ -40,11 +43,11 @@ __all__ = [
     "maximum_entropy",
     "maximum_likelihood",
     "pseudolikelihood",
+    "score_matching",
 ]
 
 MAX_STEPS = 2000
 MOST_ERRORS = 2048
-BATCH = 1024
 FLAT = 1e-9
 
 
@@ -128,20 +131,40 @@ def pseudolikelihood(
     2 coefficients, ... nats [OK]
     """
     data = _checked(samples, family, space, degree, l1, l2)
-    space = require_finite(data.family.space, "pseudolikelihood")
+    finite = require_finite(data.family.space, "pseudolikelihood")
     flat = data.states.reshape(len(data.states), data.family.n_sites, -1)
-    indices = jax.vmap(functools.partial(labels, space))(jnp.asarray(flat))
-    dtype = data.family.dtype
-    objective = _Pseudo(
-        jnp.asarray(data.states, dtype),
-        indices,
-        jnp.asarray(data.weights, dtype),
-        jnp.asarray(l2, dtype),
-    )
-    found: Inferred = _inferred(
-        objective, data.family, jnp.asarray(l1, dtype), data.n_samples, sparse=l1 > 0
-    )
-    return found
+    indices = jax.vmap(functools.partial(labels, finite))(jnp.asarray(flat))
+    return _averaged(surprise, data, (indices,), l1, l2)
+
+
+def score_matching(
+    samples: ArrayLike,
+    family: Hamiltonian | None = None,
+    *,
+    degree: int = 2,
+    l1: float = 0.0,
+    l2: float = 0.0,
+) -> Inferred:
+    r"""The Hamiltonian on the line whose gradient suits the samples best.
+
+    Minimises <|grad H|^2 / 2 - laplacian H>_data, which up to a constant is half the mean square
+    difference between the gradient of H and that of the true one; no Z, one quadratic problem
+    (A. Hyvarinen, J. Mach. Learn. Res. 6, 695 (2005)). Of quadratic families it is maximum
+    likelihood. Arguments and errors are those of ``pseudolikelihood``, of real variables.
+
+    >>> from physdl.spaces import LINE
+    >>> x = 0.5 * jax.random.normal(jax.random.key(0), (20000, 1))
+    >>> found = score_matching(x, degree=2).hamiltonian.terms["degree 2"].coefficient
+    >>> bool(abs(found[0] - 2) < 0.1)  # 1 / (2 sigma^2)
+    True
+    """
+    data = _checked(samples, family, LINE, degree, l1, l2)
+    if data.family.space != LINE:
+        raise SpaceError(
+            f"score matching differentiates by real variables, got {data.family.space!r}: use "
+            f"pseudolikelihood."
+        )
+    return _averaged(roughness, data, (), l1, l2)
 
 
 def maximum_likelihood(
@@ -223,69 +246,22 @@ def _require_weights(l1: float, l2: float) -> None:
         raise SettingError(f"the weights l1 and l2 are not negative, got {l1!r} and {l2!r}.")
 
 
-@module
-class _Pseudo:
-    """Minus the mean logarithm of all conditional probabilities, and the penalty l2."""
-
-    states: Float[Array, "..."]
-    indices: Int[Array, "samples sites"]
-    weights: Float[Array, " samples"]
-    l2: Float[Array, ""]
-
-    def __call__(self, h: Hamiltonian) -> Float[Array, ""]:
-        one = jax.checkpoint(lambda pair: _surprise(h, *pair))
-        each = jax.lax.map(one, (self.states, self.indices), batch_size=BATCH)
-        return jnp.vdot(self.weights, each) + self.l2 / 2 * _square(h)
-
-    def score(self, h: Hamiltonian) -> Float[Array, "m m"]:
-        """The covariance of the gradient of one sample's term."""
-
-        def slope(pair: tuple[Array, Array, Array]) -> Array:
-            x, index, weight = pair
-            flat: Array = ravel_pytree(jax.grad(_surprise)(h, x, index))[0]
-            return jnp.sqrt(weight) * flat
-
-        slopes: Array = jax.lax.map(
-            slope, (self.states, self.indices, self.weights), batch_size=BATCH
-        )
-        mean = jnp.sqrt(self.weights) @ slopes
-        covariance: Array = slopes.T @ slopes - jnp.outer(mean, mean)
-        return covariance
-
-
-def _surprise(h: Hamiltonian, x: Array, indices: Array) -> Float[Array, ""]:
-    energies = conditional_energies(h, x, np.arange(h.n_sites))
-    own = jnp.take_along_axis(energies, indices[:, None], axis=1)[:, 0]
-    return jnp.sum(own + jax.scipy.special.logsumexp(-energies, axis=1))
-
-
-@module
-class _Entropy:
-    """<moments, coefficients> + log Z, and the penalty l2."""
-
-    moments: Hamiltonian
-    l2: Float[Array, ""]
-    estimator: Estimator = static()
-
-    def __call__(self, h: Hamiltonian) -> Float[Array, ""]:
-        given, found = (ravel_pytree(tree)[0] for tree in (self.moments, h))
-        return jnp.vdot(given, found) + self.estimator(h).log_z + self.l2 / 2 * _square(h)
-
-    def score(self, h: Hamiltonian) -> Float[Array, "m m"]:
-        """The covariance of the monomials."""
-        flat, unravel = ravel_pytree(h)
-        return curvature(lambda v: self.estimator(unravel(v)).log_z, flat)
-
-
-def _square(h: Hamiltonian) -> Float[Array, ""]:
-    flat: Array = ravel_pytree(h)[0]
-    return jnp.vdot(flat, flat)
+def _averaged(
+    term: Callable[..., Array], data: Samples, extra: tuple[Array, ...], l1: float, l2: float
+) -> Inferred:
+    dtype = data.family.dtype
+    examples = (jnp.asarray(data.states, dtype), *extra)
+    objective = Sampled(examples, jnp.asarray(data.weights, dtype), jnp.asarray(l2, dtype), term)
+    found: Inferred = _inferred(
+        objective, data.family, jnp.asarray(l1, dtype), data.n_samples, sparse=l1 > 0
+    )
+    return found
 
 
 def _matched(
     moments: Hamiltonian, estimator: Estimator | None, l1: float, l2: float, n_samples: int | None
 ) -> Inferred:
-    objective = _Entropy(moments, jnp.asarray(l2, moments.dtype), estimator or Auto())
+    objective = Entropy(moments, jnp.asarray(l2, moments.dtype), estimator or Auto())
     found: Inferred = _inferred(
         objective, moments, jnp.asarray(l1, moments.dtype), n_samples, sparse=l1 > 0
     )
@@ -294,7 +270,7 @@ def _matched(
 
 @functools.partial(jax.jit, static_argnames=("n_samples", "sparse"))
 def _inferred(
-    objective: _Pseudo | _Entropy,
+    objective: Objective,
     family: Hamiltonian,
     l1: Array,
     n_samples: int | None,

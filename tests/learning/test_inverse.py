@@ -197,6 +197,49 @@ def test_maximum_entropy_of_two_moments_is_gaussian_and_of_four_the_quartic():
     np.testing.assert_allclose(flat(found.hamiltonian), flat(h), atol=1e-8)
 
 
+def test_score_matching_of_quadratic_families_is_the_inverse_covariance():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 4)) @ rng.normal(size=(4, 4)) + rng.normal(size=4)
+    found = learning.score_matching(x)
+    assert status(found) == "OK"
+    precision = np.linalg.inv(np.cov(x.T, ddof=0))
+    expected = [
+        0.5 * precision[i, i] if i == j else precision[i, j]
+        for i, j in found.hamiltonian.terms["degree 2"].table.array.tolist()
+    ]
+    np.testing.assert_allclose(
+        found.hamiltonian.terms["degree 2"].coefficient, expected, rtol=1e-7, atol=1e-8
+    )
+    np.testing.assert_allclose(
+        found.hamiltonian.terms["degree 1"].coefficient,
+        -precision @ x.mean(0),
+        rtol=1e-7,
+        atol=1e-7,
+    )
+
+
+def test_score_matching_finds_a_quartic_within_its_errors():
+    """Draws from exp(-H) of one variable by inverting its distribution function."""
+    grid = np.linspace(-5, 5, 20001)
+    truth = np.array([0.3, -0.8, 0.1, 0.3])
+    density = np.exp(-sum(c * grid**d for d, c in enumerate(truth, 1)))
+    below = np.cumsum(density) / np.sum(density)
+    z = []
+    for seed in range(40):
+        u = np.random.default_rng(seed).uniform(size=(2000, 1))
+        found = learning.score_matching(np.interp(u, below, grid), degree=4)
+        z.append((flat(found.hamiltonian) - truth) / flat(found.stderr))
+    z = np.array(z)
+    assert np.all(np.abs(z.mean(0)) < 4 / np.sqrt(len(z)))
+    independent = len(z)  # the four coefficients are strongly correlated
+    assert abs(np.mean(z**2) - 1) < 4 * np.sqrt(2 / independent)
+
+
+def test_score_matching_refuses_spins():
+    with pytest.raises(PhysdlError, match="real variables"):
+        learning.score_matching([[1.0, -1.0], [-1.0, 1.0]], learning.polynomial((2,)))
+
+
 def test_what_data_leave_free_is_said():
     rng = np.random.default_rng(0)
     x = rng.choice([-1.0, 1.0], size=(500, 3))
