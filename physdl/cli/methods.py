@@ -19,6 +19,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "tensor": estimators.TensorRG,
     "boundary-mps": estimators.BoundaryMPS,
     "gaussian": estimators.Gaussian,
+    "tap": estimators.TAP,
     "ais": estimators.AIS,
     "reverse-ais": estimators.ReverseAIS,
     "pa": estimators.PopulationAnnealing,

@@ -27,6 +27,7 @@ from physdl.estimators.perturbation import Widom as Widom
 from physdl.estimators.perturbation import Zwanzig as Zwanzig
 from physdl.estimators.planar import Planar as Planar
 from physdl.estimators.population_annealing import PopulationAnnealing as PopulationAnnealing
+from physdl.estimators.tap import TAP as TAP
 from physdl.estimators.tensor_rg import TensorRG as TensorRG
 from physdl.estimators.thermodynamic_integration import (
     ThermodynamicIntegration as ThermodynamicIntegration,

@@ -44,7 +44,7 @@ class Status(enum.IntEnum):
             Status.PRECISION: "Rounding errors may exceed the digits shown; use another method.",
             Status.DIVERGENT: "The weight exp(-H) is not integrable, so Z is infinite.",
             Status.FEW: "Too few configurations carry the weight: more chains or temperatures.",
-            Status.UNCONVERGED: "Chains, or directions, disagree beyond their errors: run longer.",
+            Status.UNCONVERGED: "Chains, directions or iterations still disagree: run longer.",
             Status.GAP: "Neighbouring states hardly overlap (info: gap): put states between.",
             Status.QUADRATURE: "The quadrature errs by more than the chains do: more nodes.",
             Status.TRUNCATED: "The bond dimension is small, or divides a multiplet: another chi.",

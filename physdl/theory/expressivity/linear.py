@@ -222,7 +222,8 @@ def strassen(matrix: ArrayLike, *, levels: int | None = None) -> Factors:
     blocks = _block_order(n, depth)
     encode_left = _encoders(ENCODE_LEFT, depth, b * b)
     left = functools.reduce(lambda v, m: m @ v, encode_left, a.reshape(-1)[blocks])
-    multiply = sp.block_diag([np.kron(m, np.eye(b)) for m in left.reshape(-1, b, b)], format="csr")
+    one = sp.eye_array(b)
+    multiply = sp.block_diag([sp.kron(m, one) for m in left.reshape(-1, b, b)], format="csr")
     encode = _encoders(ENCODE_RIGHT, depth, b * b)
     decode = [m.T for m in _encoders(np.transpose(DECODE), depth, b * b)]
     place = np.argsort(blocks)
