@@ -1,5 +1,7 @@
 """Samples as the methods take them: distinct configurations of a known space, with weights."""
 
+from typing import Any
+
 import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
@@ -10,6 +12,8 @@ from physdl.learning.polynomials import polynomial
 from physdl.spaces import BINARY, SPIN, Finite, Space
 
 __all__ = ["Samples", "collected", "require_varied"]
+
+CLOSE = 1e-6
 
 
 class Samples:
@@ -41,11 +45,14 @@ def collected(
 ) -> Samples:
     """Checked samples; without a family, all polynomials of the degree on their space.
 
+    A configuration may be flat, and states of a vector space may be numbers.
+
     Raises:
       ShapeError: there are no samples, or they have another shape than the family's configurations.
       SpaceError: a value is not in the space, or the space cannot be told from the values.
     """
-    values = np.asarray(samples, np.float64)
+    known = space if family is None else family.space
+    values = _points(np.asarray(samples), known, family).astype(np.float64)
     if values.ndim < 2 or len(values) == 0:
         raise ShapeError(
             f"samples have the shape [n_samples, *shape of a configuration], got {values.shape}."
@@ -54,9 +61,11 @@ def collected(
         bad = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0])
         raise SpaceError(f"sample {bad} has a value that is not finite: leave it out.")
     if family is None:
-        known = _told(values) if space is None else space
+        known = _told(values) if known is None else known
         shape = values.shape[1:]
         family = polynomial(shape[: len(shape) - len(known.event_shape)], known, degree=degree)
+    if values.shape[1:] == (family.n_sites, *family.space.event_shape):
+        values = values.reshape(-1, *family.state_shape)
     if values.shape[1:] != family.state_shape:
         raise ShapeError(
             f"samples of the shape {values.shape[1:]} are no configurations of the shape "
@@ -66,8 +75,28 @@ def collected(
     return Samples(values, family)
 
 
+def _points(values: NDArray[Any], space: Space | None, family: Hamiltonian | None) -> NDArray[Any]:
+    """States of a vector space, where integers number them."""
+    if not isinstance(space, Finite) or not space.event_shape or values.dtype.kind not in "iu":
+        return values
+    if family is None:
+        rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
+        numbers = values.shape[-1:] != space.event_shape or not _inside(rows, space).all()
+    else:
+        numbers = values.shape[1:] in (family.shape, (family.n_sites,))
+    if not numbers:
+        return values
+    if values.size and not 0 <= values.min() <= values.max() < space.n_states:
+        raise SpaceError(
+            f"states of {space!r} are numbered 0 to {space.n_states - 1}, got numbers from "
+            f"{values.min()} to {values.max()}."
+        )
+    found: NDArray[Any] = space.array[values]
+    return found
+
+
 def _told(values: NDArray[np.float64]) -> Space:
-    seen = set(np.unique(values[:10_000]).tolist()) | set(np.unique(values).tolist())
+    seen = set(np.unique(values).tolist())
     for space in (SPIN, BINARY):
         if seen <= {v for point in space.points for v in point}:
             return space
@@ -84,13 +113,20 @@ def _require_inside(values: NDArray[np.float64], family: Hamiltonian) -> None:
     for site in range(family.n_sites):
         space = family.space.at(site)
         if isinstance(space, Finite):
-            apart = np.abs(sites[:, site, None] - space.array).max(-1).min(-1)
-            if apart.max() > 1e-6:
-                bad = int(np.argmax(apart))
+            inside = _inside(sites[:, site], space)
+            if not inside.all():
+                bad = int(np.argmin(inside))
                 raise SpaceError(
                     f"sample {bad} has {sites[bad, site].tolist()} at site {site}, which is none "
                     f"of the values of {space!r}."
                 )
+
+
+def _inside(rows: NDArray[Any], space: Finite) -> NDArray[np.bool_]:
+    """Which rows [n, c] are points of the space."""
+    apart = np.abs(rows[:, None] - space.array).max(-1).min(-1)
+    found: NDArray[np.bool_] = apart <= CLOSE
+    return found
 
 
 def require_varied(samples: Samples) -> None:

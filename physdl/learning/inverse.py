@@ -109,7 +109,8 @@ def pseudolikelihood(
     """The Hamiltonian whose conditional probabilities suit the samples best.
 
     Args:
-      samples: [n_samples, *shape], with a component axis for vector spaces.
+      samples: [n_samples, *shape] or [n_samples, n_sites]; on vector spaces with a component axis,
+        or integers that number the states.
       family: a Hamiltonian whose terms say which monomials there are; its coefficients are not
         used. By default ``polynomial`` of the degree.
       space: of the default family; spins and lattice gases are recognised.

@@ -240,6 +240,22 @@ def test_score_matching_refuses_spins():
         learning.score_matching([[1.0, -1.0], [-1.0, 1.0]], learning.polynomial((2,)))
 
 
+def test_samples_may_be_flat_and_states_numbered():
+    h = models.potts(lattices.square(2, 3), 3, 0.4)
+    x = drawn(h, 500)
+    numbers = np.argmax(x, axis=-1)
+    expected = flat(learning.pseudolikelihood(x, h).hamiltonian)
+    for samples in (numbers, numbers.reshape(500, -1), x.reshape(500, 6, 3)):
+        found = learning.pseudolikelihood(samples, h)
+        np.testing.assert_array_equal(flat(found.hamiltonian), expected)
+    every = learning.pseudolikelihood(numbers.reshape(500, -1), space=spaces.potts(3), l2=0.01)
+    assert every.hamiltonian.shape == (6,)
+    three = numbers.reshape(-1, 3)  # as many sites as components
+    assert learning.pseudolikelihood(three, space=spaces.potts(3)).hamiltonian.shape == (3,)
+    with pytest.raises(PhysdlError, match="numbered 0 to 2"):
+        learning.pseudolikelihood(numbers + 1, h)
+
+
 def test_what_data_leave_free_is_said():
     rng = np.random.default_rng(0)
     x = rng.choice([-1.0, 1.0], size=(500, 3))
