@@ -15,6 +15,8 @@ from physdl.learning.inverse import score_matching as score_matching
 from physdl.learning.mean_field_inversion import mean_field as mean_field
 from physdl.learning.mean_field_inversion import mean_field_couplings as mean_field_couplings
 from physdl.learning.polynomials import polynomial as polynomial
+from physdl.learning.selection import Selection as Selection
+from physdl.learning.selection import select as select
 from physdl.learning.training import Training as Training
 from physdl.learning.training import TrainingStatus as TrainingStatus
 from physdl.learning.training import train as train

@@ -77,6 +77,8 @@ class Inferred:
       stderr: the same with their standard errors; nan where none is claimed (with l1, or with more
         than 2048 coefficients).
       objective: its minimum, nats per sample.
+      complexity: tr H^-1 J, how many coefficients the samples had to fix: their number for maximum
+        likelihood of the true family; nan where no errors are claimed.
       n_steps: of the minimisation.
       status: an ``InferenceStatus`` as int32.
     """
@@ -84,6 +86,7 @@ class Inferred:
     hamiltonian: Hamiltonian
     stderr: Hamiltonian
     objective: Float[Array, ""]
+    complexity: Float[Array, ""]
     n_steps: Int[Array, ""]
     status: Int[Array, ""]
 
@@ -287,17 +290,23 @@ def _inferred(
     found: Minimum = minimised(f, start, penalties, MAX_STEPS)
     converged = found.slope < float(np.finfo(start.dtype).eps) ** 0.4
     status = jnp.where(converged, InferenceStatus.OK, InferenceStatus.UNCONVERGED)
-    stderr = jnp.full_like(start, jnp.nan)
+    stderr, complexity = jnp.full_like(start, jnp.nan), jnp.full((), jnp.nan, start.dtype)
     if len(start) <= MOST_ERRORS and not sparse:
         second = curvature(f, found.point)
         least = jnp.min(jnp.linalg.eigvalsh(second), initial=jnp.inf)
         status = jnp.where(least < FLAT, InferenceStatus.UNBOUNDED, status)
         if n_samples is not None:
             half = jnp.linalg.solve(second, objective.score(unravel(found.point)))
+            complexity = jnp.trace(half)
             variance = jnp.diagonal(jnp.linalg.solve(second, half.T))
             stderr = jnp.sqrt(jnp.maximum(variance, 0) / n_samples)
     return Inferred(
-        unravel(found.point), unravel(stderr), found.value, found.n_steps, status.astype(jnp.int32)
+        unravel(found.point),
+        unravel(stderr),
+        found.value,
+        complexity,
+        found.n_steps,
+        status.astype(jnp.int32),
     )
 
 
