@@ -582,7 +582,7 @@ def calibrated(**change):
         (
             lambda: thermometer.information_kept(small(), (rg.Majority(2, spaces.BINARY),), 0.1),
             SpaceError,
-            "do not fit a model",
+            "the map is of BINARY",
         ),
         (
             lambda: thermometer.information_kept(

@@ -26,6 +26,7 @@ critical spins (6000 samples, six even operators of 8 x 8 block spins, two of 4 
 at least 0.704(16) in one step and 0.466(15) in two, decimation 0.738(16) and 0.428(14).
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -44,11 +45,11 @@ from physdl.rg import BlockDecimation, BlockMap, Majority
 from physdl.rg._blocks import members_of
 from physdl.spaces import LINE, Finite
 from physdl.statistics import Mean
+from physdl.theory.audit import block_kernel
 
 __all__ = ["Kept", "coarsened", "information_bound", "information_kept"]
 
 MOST_STATES = 2**20
-MOST_ENTRIES = 2**25
 
 
 @module
@@ -103,7 +104,7 @@ def information_kept(
       ShapeError: a block map does not fit on its box.
       SpaceError: the space is not finite, or differs from that of a block map.
       StructureError: a block map is neither ``Majority`` nor ``BlockDecimation``.
-      TooLargeError: there are more than 2^20 configurations, or 2^25 entries of P(x' | x).
+      TooLargeError: there are more than 2^20 configurations, or 2^24 entries of P(x' | x).
 
     >>> from physdl import lattices, models, rg
     >>> ring = models.ising(lattices.chain(8), 1.0)
@@ -115,11 +116,16 @@ def information_kept(
     if not isinstance(space, Finite):
         raise SpaceError(f"block spins need one space for all sites, got {h.space!r}.")
     states = _states(space.n_states, h.shape)
-    tables = []
-    labels = states
+    tables, box = [], h.shape
     for step in steps:
-        table, labels = _channel(step, space, labels)
-        tables.append(table)
+        if not isinstance(step, Majority | BlockDecimation):
+            raise StructureError(
+                f"the exact information needs the probabilities of block spins, which Majority and "
+                f"BlockDecimation have, got {type(step).__name__}."
+            )
+        tables.append(jnp.exp(block_kernel(step, box, space=space)))
+        members = functools.partial(members_of, step.blocks, space=LINE)
+        box = jax.eval_shape(members, jnp.zeros(box)).shape[1:]
     found: Array = _information(
         h, jnp.asarray(space.array, h.dtype), states, tables, jnp.asarray(beta, h.dtype)
     )
@@ -172,43 +178,6 @@ def _states(q: int, box: tuple[int, ...]) -> NDArray[np.int32]:
     number = np.arange(q**n_sites)[:, None]
     digits = number // q ** np.arange(n_sites)[::-1][None] % q
     return digits.astype(np.int32).reshape(-1, *box)
-
-
-def _channel(
-    step: Majority | BlockDecimation, space: Finite, labels: NDArray[np.int32]
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """P(x' | x) for every x, [n, n'], and the labels of every x'."""
-    if not isinstance(step, Majority | BlockDecimation):
-        raise StructureError(
-            f"the exact information needs the probabilities of block spins, which Majority and "
-            f"BlockDecimation have, got {type(step).__name__}."
-        )
-    if step.space != space:
-        raise SpaceError(f"blocks of {step.space!r} do not fit a model of {space!r}.")
-    q, box = space.n_states, labels.shape[1:]
-    cells = np.arange(math.prod(box), dtype=np.float64).reshape(box)
-    with jax.ensure_compile_time_eval():
-        members = np.asarray(members_of(step.blocks, jnp.asarray(cells), LINE)).astype(int)
-    coarse = _states(q, members.shape[1:])
-    if len(labels) * len(coarse) > MOST_ENTRIES:
-        raise TooLargeError(
-            f"P(x' | x) has {len(labels)} x {len(coarse)} entries: take a smaller lattice, or "
-            f"information_bound."
-        )
-    sites = labels.reshape(len(labels), -1)[:, members.reshape(len(members), -1)]
-    one_hot = sites[..., None] == np.arange(q)
-    if isinstance(step, BlockDecimation):
-        if not 0 <= step.site < len(members):
-            raise ShapeError(f"a block of {len(members)} sites has no site {step.site}.")
-        chance = one_hot[:, step.site].astype(np.float64)
-    else:
-        count = one_hot.sum(axis=1)
-        best = count == count.max(axis=-1, keepdims=True)
-        chance = best / best.sum(axis=-1, keepdims=True)
-    table = np.ones((len(labels), len(coarse)))
-    for block, own in enumerate(coarse.reshape(len(coarse), -1).T):
-        table *= chance[:, block, own]
-    return table, coarse
 
 
 @jax.jit
