@@ -89,8 +89,13 @@ def test_terms_are_those_of_the_legendre_transform(order):
     j = 0.1 * (upper + upper.T)
     rows = np.argwhere(np.triu(np.ones((4, 4)), 1) > 0)
     pairs = Sites(jnp.asarray([-j[a, b] for a, b in rows]), rows)
-    slope = jax.grad(lambda m: jnp.asarray(0.0) + _interaction_of(order, j, m))(jnp.asarray(m))
-    field = np.arctanh(m) - np.asarray(slope)
+    slope = j @ m
+    if order > 1:
+        slope = slope - m * (j**2 @ v)
+    if order > 2:
+        cubic = (j**3 @ (m * v)) * (1 - 3 * m**2) * 2 / 3
+        slope = slope + cubic - m * np.diag((j * v) @ (j * v) @ j)
+    field = np.arctanh(m) - slope
     h = Hamiltonian(
         {"pair": pairs, "field": Sites(-jnp.asarray(field), np.arange(4)[:, None])},
         space=spaces.SPIN,
@@ -99,18 +104,6 @@ def test_terms_are_those_of_the_legendre_transform(order):
     out = TAP(order)(h)
     np.testing.assert_allclose(out.info["magnetisation"], m, atol=1e-8)
     assert float(out.log_z) == pytest.approx(series(j) + field @ m, rel=1e-10)
-
-
-def _interaction_of(order, j, m):
-    v = 1 - m**2
-    total = m @ j @ m / 2
-    if order > 1:
-        total += v @ j**2 @ v / 4
-    if order > 2:
-        total += (m * v) @ j**3 @ (m * v) / 3 + jnp.trace(
-            (j @ jnp.diag(v)) @ (j @ jnp.diag(v)) @ (j @ jnp.diag(v))
-        ) / 6
-    return total
 
 
 @pytest.mark.parametrize("model", ["ising torus", "rbm", "complete graph", "tree", "free spins"])
