@@ -3,6 +3,7 @@
 The only importer of optax.
 """
 
+from physdl.learning.fitting import fit as fit
 from physdl.learning.imitation import Imitation as Imitation
 from physdl.learning.imitation import imitate as imitate
 from physdl.learning.imitation import imitation_errors as imitation_errors

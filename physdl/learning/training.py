@@ -15,12 +15,16 @@ Consequence: everything is pure, so an ensemble is ``jax.vmap`` over keys. A ste
 or result is not finite is not taken: parameters and the memory of the optimiser stay as they were,
 and the status says so. A gradient that is not finite shows in the result, unless the optimiser
 mends it (``optax.zero_nans``).
+
+Chains that outlive a step (persistent contrastive divergence) are a ``state``: the objective is
+then (p, state, key) -> (number, state). Where only the gradient of the number means something, it
+is a ``surrogate``. Long trainings, with checkpoints and early stopping, are ``fit``.
 """
 
 import enum
 import functools
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -34,16 +38,22 @@ from physdl.sampling import _random as random
 from physdl.sampling._chains import positive
 
 __all__ = [
+    "Objective",
+    "Standing",
     "Training",
     "TrainingStatus",
+    "begun",
     "checked_optimizer",
     "divided",
     "joined",
+    "moved",
+    "status_of",
     "train",
     "trained",
 ]
 
 S = TypeVar("S")
+Objective: TypeAlias = Callable[..., Any]
 QUARTER = 4
 CERTAIN = 4.0
 
@@ -56,6 +66,7 @@ class TrainingStatus(enum.IntEnum):
     DIVERGED = 2
     ROSE = 3
     CONSTANT = 4
+    UNFINISHED = 5
 
     @property
     def message(self) -> str:
@@ -66,6 +77,7 @@ class TrainingStatus(enum.IntEnum):
             TrainingStatus.DIVERGED: "The last step is not finite: take a smaller learning rate.",
             TrainingStatus.ROSE: "The objective ended above its start: smaller learning rate.",
             TrainingStatus.CONSTANT: "The target does not vary: errors are absolute.",
+            TrainingStatus.UNFINISHED: "The time was up before the last step: take it up again.",
         }[self]
 
 
@@ -74,18 +86,23 @@ class Training(Generic[S]):
     """What a training led to.
 
     Attributes:
-      result: the parameters after the last step that was taken, structured as the start.
+      result: the parameters after the last step that was taken, structured as the start; of a
+        ``fit`` with ``patience`` those at the least number of the monitor.
       losses: the objective before every step, [n_steps]; not finite where it was so.
       skipped: how many steps were not taken.
       status: a ``TrainingStatus`` as int32. SKIPPED where some steps were not finite, DIVERGED
         where the last was not, ROSE where the last quarter of the losses lies above the first by
         more than four standard errors, those of independent numbers as quiet as the quieter one.
+      state: of the objective after the last step; ``None`` where it has none.
+      monitored: the number of the monitor of ``fit`` at every look, [n_looks]; ``None`` without.
     """
 
     result: S
     losses: Float[Array, " n_steps"]
     skipped: Int[Array, ""]
     status: Int[Array, ""]
+    state: Any = None
+    monitored: Float[Array, " n_looks"] | None = None
 
     def __repr__(self) -> str:
         try:
@@ -97,12 +114,14 @@ class Training(Generic[S]):
 
 
 def train(
-    objective: Callable[[S, Key[Array, ""]], Float[Array, ""]],
+    objective: Objective,
     start: S,
     *,
     optimizer: optax.GradientTransformation,
     n_steps: int,
     key: Key[Array, ""],
+    state: Any = None,
+    surrogate: bool = False,
 ) -> Training[S]:
     """Minimise the mean of an objective over its key by stochastic gradients.
 
@@ -110,16 +129,20 @@ def train(
     objective itself at the key of the step (``optax.lbfgs``, ``reduce_on_plateau``).
 
     Args:
-      objective: (p, key) -> a number; a ``@module`` or a function.
+      objective: (p, key) -> a number, or (p, state, key) -> (a number, the next state); a
+        ``@module`` or a function.
       start: any pytree of real floating-point arrays.
       optimizer: of optax.
       n_steps: updates; another number is another compilation.
       key: of all steps.
+      state: what the objective hands from step to step, any pytree; ``None`` for nothing.
+      surrogate: only the gradient of the number means something: its rise is no failure.
 
     Raises:
       SettingError: the optimiser is none of optax, or there is no step.
       ShapeError: the objective is no single number.
-      StructureError: the start has a leaf that is no real floating-point array, or none at all.
+      StructureError: the start has a leaf that is no real floating-point array, or none at all; or
+        the state that the objective returns is of another structure.
 
     >>> @module
     ... class Misfit:
@@ -145,7 +168,14 @@ def train(
     positive(n_steps, "n_steps")
     arrays, rest = divided(objective)
     found: Training[S] = _trained(
-        arrays, start, key, rest=rest, optimizer=optimizer, n_steps=n_steps
+        arrays,
+        start,
+        key,
+        state,
+        rest=rest,
+        optimizer=optimizer,
+        n_steps=n_steps,
+        surrogate=surrogate,
     )
     return found
 
@@ -179,54 +209,108 @@ def joined(arrays: list[Any], rest: tuple[Any, ...]) -> Any:
     return jax.tree.unflatten(structure, leaves)
 
 
-@functools.partial(jax.jit, static_argnames=("rest", "optimizer", "n_steps"))
+@functools.partial(jax.jit, static_argnames=("rest", "optimizer", "n_steps", "surrogate"))
 def _trained(
     arrays: list[Any],
     start: S,
     key: Key[Array, ""],
+    state: Any,
     *,
     rest: tuple[Any, ...],
     optimizer: optax.GradientTransformation,
     n_steps: int,
+    surrogate: bool,
 ) -> Training[S]:
-    return trained(joined(arrays, rest), start, key, optimizer=optimizer, n_steps=n_steps)
+    return trained(
+        joined(arrays, rest),
+        start,
+        key,
+        optimizer=optimizer,
+        n_steps=n_steps,
+        state=state,
+        surrogate=surrogate,
+    )
 
 
 def trained(
-    objective: Callable[[S, Key[Array, ""]], Float[Array, ""]],
+    objective: Objective,
     start: S,
     key: Key[Array, ""],
     *,
     optimizer: optax.GradientTransformation,
     n_steps: int,
+    state: Any = None,
+    surrogate: bool = False,
 ) -> Training[S]:
     """``train`` inside what is compiled."""
-    begin = jax.tree.map(_strong, start)
-    if not jax.tree.leaves(begin):
+
+    def step(standing: Standing[S], t: Array) -> tuple[Standing[S], tuple[Array, Array]]:
+        standing, loss, taken = moved(objective, standing, random.folded(key, t), optimizer)
+        return standing, (loss, taken)
+
+    first = begun(start, state, optimizer)
+    last, (losses, taken) = jax.lax.scan(step, first, jnp.arange(n_steps))
+    skipped = jnp.sum(~taken, dtype=np.int32)
+    status = status_of(losses, taken, surrogate=surrogate)
+    return Training(last.result, losses, skipped, status, last.state)
+
+
+@module
+class Standing(Generic[S]):
+    """Where a training stands: parameters, the memory of the optimiser, the objective's state."""
+
+    result: S
+    memory: Any
+    state: Any
+
+
+def begun(start: S, state: Any, optimizer: optax.GradientTransformation) -> Standing[S]:
+    """The standing before the first step."""
+    p = jax.tree.map(_strong, start)
+    if not jax.tree.leaves(p):
         raise StructureError("there is nothing to train: the start has no arrays.")
-    general = optax.with_extra_args_support(optimizer)
+    return Standing(p, optimizer.init(p), jax.tree.map(_typed, state))
 
-    def step(carry: tuple[S, Any], t: Array) -> tuple[tuple[S, Any], tuple[Array, Array]]:
-        p, memory = carry
-        step_key = random.folded(key, t)
 
-        def value_of(p: S) -> Float[Array, ""]:
-            return _number(objective(p, step_key))
+def moved(
+    objective: Objective,
+    standing: Standing[S],
+    key: Key[Array, ""],
+    optimizer: optax.GradientTransformation,
+) -> tuple[Standing[S], Float[Array, ""], Bool[Array, ""]]:
+    """The standing after one step, the loss before it, and whether it was taken."""
+    p, state = standing.result, standing.state
 
-        value, slope = jax.value_and_grad(value_of)(p)
-        with jax.numpy_dtype_promotion("standard"):
-            change, after = general.update(
-                slope, memory, p, value=value, grad=slope, value_fn=value_of
-            )
-            moved = optax.apply_updates(p, change)
-        taken = _finite((value, moved))
-        kept = jax.tree.map(functools.partial(jnp.where, taken), (moved, after), carry)
-        return kept, (value, taken)
+    def valued(p: S) -> tuple[Float[Array, ""], Any]:
+        if state is None:
+            return _number(objective(p, key)), None
+        value, after = objective(p, state, key)
+        return _number(value), after
 
-    (result, _), (losses, taken) = jax.lax.scan(
-        step, (begin, optimizer.init(begin)), jnp.arange(n_steps)
-    )
-    return Training(result, losses, jnp.sum(~taken, dtype=np.int32), _status(losses, taken))
+    (value, next_state), slope = jax.value_and_grad(valued, has_aux=True)(p)
+    _same_structure(state, next_state)
+    with jax.numpy_dtype_promotion("standard"):
+        change, memory = optax.with_extra_args_support(optimizer).update(
+            slope,
+            standing.memory,
+            p,
+            value=value,
+            grad=slope,
+            value_fn=lambda p: valued(p)[0],
+        )
+        after = Standing(optax.apply_updates(p, change), memory, next_state)
+    taken = _finite((value, after.result, after.state))
+    kept: Standing[S] = jax.tree.map(functools.partial(jnp.where, taken), after, standing)
+    return kept, value, taken
+
+
+def _same_structure(before: Any, after: Any) -> None:
+    kinds = [jax.tree.map(lambda x: (jnp.shape(x), jnp.result_type(x)), s) for s in (before, after)]
+    if kinds[0] != kinds[1]:
+        raise StructureError(
+            f"the objective returns a state of {kinds[1]} after one of {kinds[0]}: keep structure, "
+            f"shapes and types."
+        )
 
 
 def _strong(leaf: Any) -> Array:
@@ -236,6 +320,14 @@ def _strong(leaf: Any) -> Array:
             f"what is trained consists of real floating-point arrays, got one of {x.dtype}: hold "
             f"others as static structure, or in the objective."
         )
+    return _typed(x)
+
+
+def _typed(leaf: Any) -> Array:
+    """The leaf as an array whose type is no longer weak."""
+    x = jnp.asarray(leaf)
+    if jnp.issubdtype(x.dtype, jax.dtypes.prng_key):
+        return x
     strong: Array = jax.lax.convert_element_type(x, x.dtype)
     return strong
 
@@ -250,16 +342,20 @@ def _number(value: Any) -> Float[Array, ""]:
 
 
 def _finite(tree: Any) -> Bool[Array, ""]:
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+    numbers = [x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(x)) for x in numbers]))
 
 
-def _status(losses: Float[Array, " n"], taken: Bool[Array, " n"]) -> Int[Array, ""]:
+def status_of(
+    losses: Float[Array, " n"], taken: Bool[Array, " n"], *, surrogate: bool
+) -> Int[Array, ""]:
+    """What the losses and the steps taken say of a training."""
     n = max(1, len(losses) // QUARTER)
     first, last = losses[:n], losses[-n:]
     noise = jnp.sqrt(2 * jnp.minimum(jnp.var(first), jnp.var(last)) / n)
     rose = jnp.mean(last) - jnp.mean(first) > CERTAIN * noise
     return jnp.select(
-        [~taken[-1], ~jnp.all(taken), rose],
+        [~taken[-1], ~jnp.all(taken), rose & (not surrogate)],
         [s.value for s in (TrainingStatus.DIVERGED, TrainingStatus.SKIPPED, TrainingStatus.ROSE)],
         TrainingStatus.OK.value,
     ).astype(jnp.int32)

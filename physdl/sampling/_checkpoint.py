@@ -1,9 +1,9 @@
 """The state of a long run on disk: whole or not at all, and only taken up by its own run.
 
-A checkpoint is a folder of orbax steps, one for each number of sweeps done, the last two kept. Each
+A checkpoint is a folder of orbax steps, one for each number of steps done, the last two kept. Each
 is written beside its place and moved there, so a run that is killed while writing goes on from the
-step before. What the run is (kernel, Hamiltonian, key, lengths, observables, version) stands in the
-metadata as a digest, and a folder whose digest differs is refused untouched.
+step before. What the run is (for chains: kernel, Hamiltonian, key, lengths, observables, version)
+stands in the metadata as a digest, and a folder whose digest differs is refused untouched.
 """
 
 import hashlib
@@ -36,13 +36,13 @@ def digest(tree: Any, words: Sequence[object]) -> str:
 
 
 class Checkpoint:
-    """A folder of checkpoints of one run.
+    """A folder of checkpoints of one run; ``differs`` names what its digest is of.
 
     Raises:
       CheckpointError: the folder holds something else, or the checkpoints of another run.
     """
 
-    def __init__(self, folder: str | Path, run: str):
+    def __init__(self, folder: str | Path, run: str, differs: str):
         from orbax.checkpoint import v1 as ocp
 
         self.folder, self.run = Path(folder).absolute(), run
@@ -63,15 +63,15 @@ class Checkpoint:
             known = (self._orbax.metadata(latest.step).custom_metadata or {}).get("run")
             if known != run:
                 raise CheckpointError(
-                    f"{folder} holds checkpoints of another run (another model, kernel, key, "
-                    f"length, observable or version): give another folder."
+                    f"{folder} holds checkpoints of another run (another {differs} or version): "
+                    f"give another folder."
                 )
 
     def _is_ours(self) -> bool:
         return all(p.name.isdigit() or "orbax" in p.name for p in self.folder.iterdir())
 
     def load(self, like: Any) -> tuple[int, Any] | None:
-        """The number of sweeps done and the state then; ``None`` where nothing was saved."""
+        """The number of steps done and the state then; ``None`` where nothing was saved."""
         latest = self._orbax.latest
         if latest is None:
             return None
@@ -83,7 +83,7 @@ class Checkpoint:
         return latest.step, jax.tree.unflatten(structure, values)
 
     def save(self, step: int, state: Any) -> None:
-        """Write the state after a number of sweeps."""
+        """Write the state after a number of steps."""
         named = _named(jax.tree.leaves(state))
         self._orbax.save(step, named, custom_metadata={"run": self.run}, force=True)
 

@@ -11,8 +11,7 @@ host adds what was measured to block sums, looks at the clock, and writes checkp
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from physdl.sampling import _random as random
 from physdl.sampling._chains import Chains, Plan, positive, started
 from physdl.sampling._checkpoint import Checkpoint, digest
 from physdl.sampling._kernel import Kernel
+from physdl.sampling._progress import progress_bar
 from physdl.sampling._series import FEWEST, Series
 from physdl.sampling.observables import Observable, standard_observables
 from physdl.sampling.result import Run
@@ -121,14 +121,15 @@ def run(
     folder = None
     if checkpoint is not None:
         words = [__version__, dataclasses.astuple(plan), sorted(measured), h.dtype]
-        folder = Checkpoint(checkpoint, digest((kernel, h, key, initial), words))
+        run_digest = digest((kernel, h, key, initial), words)
+        folder = Checkpoint(checkpoint, run_digest, "model, kernel, key, length, observable")
         found = folder.load(chains.saved())
         if found is not None:
             chains.restore(*found)
     keys = random.split(sweep_key, plan.n_states)
     limit = np.inf if max_seconds is None else began + max_seconds
     stride = max(1, plan.total // 20) if every is None else positive(every, "every")
-    with _bar(plan.total if progress else None) as show:
+    with progress_bar(plan.total if progress else None, "warm-up", _told) as show:
         while chains.done < plan.total:
             target = min(plan.total, (chains.done // stride + 1) * stride)
             chains.advance(keys, plan.rounded(target), limit)
@@ -166,35 +167,8 @@ def _refuse_values(kernel: Kernel, h: Hamiltonian) -> None:
             )
 
 
-@contextmanager
-def _bar(total: int | None) -> Iterator[Callable[[Chains], None]]:
-    """Yields a function that shows where the chains stand; silent for ``None``."""
-    if total is None:
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("warm-up", total=total)
-
-        def show(chains: Chains) -> None:
-            text = f"{chains.rate:.3g}/s  {_convergence(chains)}"
-            bar.update(task, completed=chains.done, description=text)
-
-        yield show
+def _told(chains: Chains) -> tuple[int, str]:
+    return chains.done, f"{chains.rate:.3g}/s  {_convergence(chains)}"
 
 
 def _convergence(chains: Chains) -> str:
