@@ -19,11 +19,11 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from physdl.errors import SettingError, ShapeError, TooLargeError
+from physdl.errors import SettingError, ShapeError, SpaceError, TooLargeError
 from physdl.hamiltonian import Dense, Hamiltonian, Sites, Stencil, Term
 from physdl.lattices import Lattice
 from physdl.pytree import IntArray, Table
-from physdl.spaces import BINARY, LINE, SPIN, Finite, Line, finite, product, sphere, spin
+from physdl.spaces import BINARY, LINE, SPIN, Finite, Line, embedded, finite, product, sphere, spin
 from physdl.spaces import clock as clock_space
 from physdl.spaces import potts as potts_space
 
@@ -438,7 +438,7 @@ def hopfield(patterns: ArrayLike, beta: ArrayLike = 1.0, field: ArrayLike = 0.0)
 
 
 def rbm(
-    weights: Float[Array, "n_visible n_hidden"],
+    weights: Float[Array, "n_visible *c n_hidden"],
     visible_bias: ArrayLike = 0.0,
     hidden_bias: ArrayLike = 0.0,
     *,
@@ -448,27 +448,49 @@ def rbm(
     """Restricted Boltzmann machine, H = -v^T W h - a . v - b . h, sites (v, h) in this order.
 
     Units are 0/1 by default, +1/-1 with ``SPIN``. A visible or hidden layer on ``LINE`` is
-    Gaussian: it has the extra term v^2 / 2 for each unit. Source: P. Smolensky, in Parallel
+    Gaussian: it has the extra term v^2 / 2 for each unit. Visible units may be vectors of c
+    components, as of ``potts(q)``: weights and visible bias then have an axis for them, and hidden
+    units are ``embedded``, (s, 0, ..., 0) in place of s. Source: P. Smolensky, in Parallel
     Distributed Processing, vol. 1 (MIT Press, 1986).
+
+    Raises:
+      ShapeError: weights or biases have other shapes.
+      SpaceError: visible units are vectors and hidden ones are not finite, or hidden are vectors.
 
     >>> machine = rbm(jnp.ones((3, 2)), hidden_bias=jnp.array([0.5, 0.0]))
     >>> float(machine(jnp.array([1, 1, 0, 1, 0])))
     -2.5
     """
-    w = jnp.asarray(weights, dtype=float)
-    if w.ndim != 2 or 0 in w.shape:
-        raise ShapeError(f"weights have shape [n_visible, n_hidden], got {w.shape}.")
-    n_visible, n_hidden = w.shape
-    terms: dict[str, Term] = {"weight": Dense(-w, blocks=(0, n_visible))}
-    layers = {"visible": (visible, visible_bias, 0, n_visible)}
-    layers["hidden"] = (hidden, hidden_bias, n_visible, n_hidden)
-    for name, (space, bias, start, n) in layers.items():
-        b, sites = jnp.asarray(bias, dtype=float), np.arange(start, start + n)[:, None]
-        if b.shape not in ((), (n,)):
-            raise ShapeError(f"the {name} bias has shape () or ({n},), got {b.shape}.")
+    w, unit = jnp.asarray(weights, dtype=float), visible.event_shape
+    need = ("n_visible", *map(str, unit), "n_hidden")
+    if w.ndim != len(need) or w.shape[1:-1] != unit or 0 in w.shape:
+        raise ShapeError(
+            f"weights of visible units {visible!r} have shape [{', '.join(need)}], got {w.shape}."
+        )
+    n_visible, n_hidden, c = w.shape[0], w.shape[-1], visible.n_components
+    if hidden.event_shape or (unit and not isinstance(hidden, Finite)):
+        raise SpaceError(f"hidden units are numbers, finite beside vectors, got {hidden!r}.")
+    terms: dict[str, Term] = {"weight": _weights(w)}
+    layers = {"visible": (visible, visible_bias, 0, w.shape[:-1])}
+    layers["hidden"] = (hidden, hidden_bias, n_visible * c, (n_hidden,))
+    for name, (space, bias, start, shape) in layers.items():
+        b, step = jnp.asarray(bias, dtype=float), 1 if name == "visible" else c
+        variables = start + step * np.arange(math.prod(shape))[:, None]
+        if b.shape not in ((), shape):
+            raise ShapeError(f"the {name} bias has shape () or {shape}, got {b.shape}.")
         if not _absent(bias):
-            terms[name] = Sites(-b, sites)
+            terms[name] = Sites(-b.reshape(-1) if b.ndim else -b, variables)
         if isinstance(space, Line):
-            terms[f"{name}_square"] = Sites(0.5, np.repeat(sites, 2, axis=1))
-    spaces = [visible] * n_visible + [hidden] * n_hidden
-    return Hamiltonian(terms, space=product(spaces), shape=(n_visible + n_hidden,))
+            terms[f"{name}_square"] = Sites(0.5, np.repeat(variables, 2, axis=1))
+    other = embedded(hidden, c) if unit and isinstance(hidden, Finite) else hidden
+    spaces = product([visible] * n_visible + [other] * n_hidden)
+    return Hamiltonian(terms, space=spaces, shape=(n_visible + n_hidden,))
+
+
+def _weights(w: Float[Array, "n_visible *c n_hidden"]) -> Term:
+    """Minus v^T W h: all components of a visible unit with the first of a hidden one."""
+    if w.ndim == 2:
+        return Dense(-w, blocks=(0, w.shape[0]))
+    n_visible, c, n_hidden = w.shape
+    first, second = (a.reshape(-1) for a in np.indices((n_visible * c, n_hidden)))
+    return Sites(-w.reshape(-1), np.stack([first, c * (n_visible + second)], axis=1))

@@ -18,7 +18,8 @@ measure. Because every state is a vector, every model of physdl is a polynomial 
 Convention: a space with one component per site and no vector character (``SPIN``, ``BINARY``,
 ``spin``, ``levels``, ``LINE``) has states without a component axis; the others carry a last axis of
 length c. Sites of different kinds in one system (a graphical model with variables of different
-cardinality) are a ``Product`` of scalar spaces.
+cardinality) are a ``Product`` of scalar spaces, or of finite spaces of vectors of equal length;
+``embedded`` makes a scalar space one of vectors.
 """
 
 import math
@@ -43,6 +44,7 @@ __all__ = [
     "Space",
     "Sphere",
     "clock",
+    "embedded",
     "finite",
     "levels",
     "potts",
@@ -151,7 +153,7 @@ class Sphere:
 
 @module
 class Product:
-    """One scalar space per site, for systems whose sites differ.
+    """One space per site, all scalar or all of equal length, for systems whose sites differ.
 
     Attributes:
       spaces: the space of site i at position i.
@@ -161,24 +163,25 @@ class Product:
 
     @property
     def n_components(self) -> int:
-        """One component: only scalar spaces may be mixed."""
-        return 1
+        """The number of components that all sites have."""
+        return self.spaces[0].n_components if self.spaces else 1
 
     @property
     def event_shape(self) -> tuple[int, ...]:
-        """A site's state is a plain number."""
-        return ()
+        """Shape of one site's state: ``()`` for scalar spaces, else ``(c,)``."""
+        return self.spaces[0].event_shape if self.spaces else ()
 
     def at(self, site: int) -> "Finite | Line":
         """The space of one site."""
         return self.spaces[site]
 
     def padded(self, n_sites: int) -> NDArray[np.float64]:
-        """Points of every site, shape [n_sites, max q, 1]; missing points are ``inf``."""
+        """Points of every site, shape [n_sites, max q, c]; missing points are ``inf``."""
         tables = [s.array for s in self.spaces if isinstance(s, Finite)]
         if len(tables) != len(self.spaces):
             raise SpaceError(f"the points of a finite space were asked for, got {self!r}.")
-        out = np.full((n_sites, max(map(len, tables), default=1), 1), np.inf)
+        most = max(map(len, tables), default=1)
+        out = np.full((n_sites, most, self.n_components), np.inf)
         for row, t in zip(out, tables, strict=True):
             row[: len(t)] = t
         return out
@@ -265,17 +268,35 @@ def sphere(n: int) -> Sphere:
     return Sphere(_at_least(n, 2, "sphere"))
 
 
+def embedded(space: Finite, n_components: int) -> Finite:
+    """A finite space of numbers s as the vectors (s, 0, ..., 0), to mix it with other vectors.
+
+    Raises:
+      SpaceError: the space is none of numbers.
+
+    >>> embedded(BINARY, 3).points
+    ((0.0, 0.0, 0.0), (1.0, 0.0, 0.0))
+    """
+    if not isinstance(space, Finite) or not space.scalar:
+        raise SpaceError(f"only a finite space of numbers is made one of vectors, got {space!r}.")
+    c = _at_least(n_components, 1, "embedded")
+    points = np.concatenate([space.array, np.zeros((space.n_states, c - 1))], axis=1)
+    return finite(points.tolist(), name=f"{space!r} in R^{c}")
+
+
 def product(spaces: Sequence[Finite | Line]) -> Finite | Line | Product:
     """One space per site; sites that all have the same space give that space.
 
     Raises:
-      SpaceError: a space is not scalar.
+      SpaceError: the sites are neither all scalar nor all finite with equally many components.
     """
     for site, space in enumerate(spaces):
-        if space.event_shape != ():
+        mixed = not isinstance(space, Finite | Line)
+        if mixed or space.event_shape != spaces[0].event_shape:
             raise SpaceError(
-                f"only scalar spaces can be mixed, but site {site} has {space!r}: "
-                f"use levels(q) in place of potts(q)."
+                f"scalar spaces can be mixed, and finite spaces of vectors of equal length, but "
+                f"site {site} has {space!r} and site 0 has {spaces[0]!r}: use levels(q) in place "
+                f"of potts(q), or embedded(levels(q), n_components) beside vectors."
             )
     return spaces[0] if len(set(spaces)) == 1 else Product(tuple(spaces))
 

@@ -414,7 +414,8 @@ OPEN = lattices.square(2, 3, periodic=False)
         (lambda: models.rbm(np.ones(3)), ShapeError, r"got \(3,\)"),
         (lambda: models.rbm(np.ones((3, 2)), np.ones(2)), ShapeError, r"visible bias.*got \(2,\)"),
         (lambda: models.rbm(np.ones((3, 2)), 0.0, np.ones(3)), ShapeError, r"hidden bias.*\(3,\)"),
-        (lambda: models.rbm(np.ones((3, 2)), visible=potts(3)), SpaceError, r"potts\(3\)"),
+        (lambda: models.rbm(np.ones((3, 2)), visible=potts(3)), ShapeError, r"potts\(3\).*, 3,"),
+        (lambda: models.rbm(np.ones((3, 2)), hidden=potts(3)), SpaceError, r"potts\(3\)"),
         (lambda: models.ising(lattices.chain(1), 1.0), LatticeError, "1"),
     ],
 )

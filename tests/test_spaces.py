@@ -12,6 +12,7 @@ from physdl.spaces import (
     SPIN,
     Product,
     clock,
+    embedded,
     finite,
     labels,
     levels,
@@ -109,6 +110,15 @@ def test_product():
     assert product([LINE, LINE]) is LINE
 
 
+def test_vectors_of_equal_length_can_be_mixed():
+    mixed = product([potts(3), embedded(BINARY, 3)])
+    assert (mixed.event_shape, mixed.n_components) == ((3,), 3)
+    assert mixed.padded(2)[1].tolist() == [[0, 0, 0], [1, 0, 0], [np.inf] * 3]
+    assert mixed.padded(2)[0].tolist() == np.eye(3).tolist()
+    assert labels(mixed, jnp.array([[0.0, 1, 0], [1, 0, 0]])).tolist() == [1, 1]
+    assert repr(embedded(BINARY, 3)) == "BINARY in R^3"
+
+
 def test_points_that_are_missing_are_infinite():
     padded = product([SPIN, levels(3)]).padded(2)
     assert padded[..., 0].tolist() == [[-1.0, 1.0, np.inf], [0.0, 1.0, 2.0]]
@@ -151,6 +161,11 @@ def test_the_space_of_the_sites_that_remain():
         (lambda: clock(1), SettingError, r"clock\(q\) .* q >= 2, got 1"),
         (lambda: sphere(1), SettingError, "integer q >= 2, got 1"),
         (lambda: product([SPIN, potts(3)]), SpaceError, r"site 1 has potts\(3\).*levels"),
+        (lambda: product([clock(4), potts(3)]), SpaceError, "vectors of equal length"),
+        (lambda: product([sphere(3), sphere(3)]), SpaceError, r"sphere\(3\)"),
+        (lambda: embedded(potts(3), 3), SpaceError, r"numbers .*potts\(3\)"),
+        (lambda: embedded(LINE, 3), SpaceError, "LINE"),
+        (lambda: embedded(SPIN, 0), SettingError, "got 0"),
     ],
 )
 def test_spaces_that_do_not_exist(make, error, message):

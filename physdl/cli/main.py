@@ -26,6 +26,7 @@ Examples:
   physdl sample ising --size 64x64 --kernel swendsen-wang --sweeps 5000
   physdl rg ising --size 8x8 -p coupling=0.3 --exponents --plot flow.png
   physdl compile phi4 --radius 1.5 --tolerance 1e-4
+  physdl infer samples.npz --lattice square --out found.npz
 """
 
 
@@ -36,6 +37,10 @@ FOLDER_HELP = "Checkpoints: the same command goes on from there."
 ACTIVATION_HELP = "softplus, tanh, silu, gelu, logistic or exp."
 LAYOUT_HELP = "tree, grouped, flat or horner."
 TOLERANCE_HELP = "Largest error in k_B T; the least possible by default."
+INFER_HELP = """pseudolikelihood, maximum-likelihood, score-matching, or of spins naive, tap,
+pairs, bethe, sessak-monasson."""
+REACH_HELP = "Bonds between the sites of a monomial on --lattice."
+FOUND_HELP = "Keep the Hamiltonian here (.npz): a MODEL for the other commands."
 OUT_OF_MEMORY = "memory ran out: take a smaller model, or another --method."
 
 
@@ -219,6 +224,34 @@ def sample(**options: Any) -> None:
 def rg(**options: Any) -> None:
     """The flow of MODEL's couplings under a renormalization-group map."""
     from physdl.cli.rg import run
+
+    run(**options)
+
+
+@main.command()
+@click.argument("samples", type=click.Path(path_type=Path))
+@click.option("--method", default="pseudolikelihood", show_default=True, help=INFER_HELP)
+@click.option("--space", help="What a site is: SPIN, BINARY, LINE, potts:3, levels:4, spin:1.")
+@click.option("--family", metavar="MODEL", help="Only its monomials: a named model or a file.")
+@click.option("--lattice", help="Only monomials of sites that are near on it, or of --family.")
+@click.option("--size", help="Its size; that of the samples by default.")
+@click.option("--boundary", help="periodic or open, or one per axis: periodic,open.")
+@click.option("--degree", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--reach", type=click.IntRange(1), default=1, show_default=True, help=REACH_HELP)
+@click.option("--l1", type=click.FloatRange(0), default=0.0, help="Drops needless couplings.")
+@click.option("--l2", type=click.FloatRange(0), default=0.0, help="Holds what data leave free.")
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help=FOUND_HELP)
+@click.option(
+    "--precision", type=click.Choice(["float64", "float32"]), default="float64", show_default=True
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def infer(**options: Any) -> None:
+    """The Hamiltonian that drew the file SAMPLES, with errors.
+
+    SAMPLES is .npz of physdl sample --out, or .npy, .csv or .txt with a
+    configuration a row.
+    """
+    from physdl.cli.infer import run
 
     run(**options)
 

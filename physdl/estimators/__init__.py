@@ -15,6 +15,7 @@ from physdl.estimators.density import DensityOfStates as DensityOfStates
 from physdl.estimators.enumeration import Enumeration as Enumeration
 from physdl.estimators.gaussian import Gaussian as Gaussian
 from physdl.estimators.histogram_reweighting import HistogramReweighting as HistogramReweighting
+from physdl.estimators.layer_sum import LayerSum as LayerSum
 from physdl.estimators.marginals import site_marginals as site_marginals
 from physdl.estimators.multicanonical import Multicanonical as Multicanonical
 from physdl.estimators.multistate import MultiState as MultiState
@@ -27,6 +28,7 @@ from physdl.estimators.perturbation import Widom as Widom
 from physdl.estimators.perturbation import Zwanzig as Zwanzig
 from physdl.estimators.planar import Planar as Planar
 from physdl.estimators.population_annealing import PopulationAnnealing as PopulationAnnealing
+from physdl.estimators.quadrature import Quadrature as Quadrature
 from physdl.estimators.tap import TAP as TAP
 from physdl.estimators.tensor_rg import TensorRG as TensorRG
 from physdl.estimators.thermodynamic_integration import (

@@ -33,6 +33,7 @@ class Status(enum.IntEnum):
     GAP = 7
     QUADRATURE = 8
     TRUNCATED = 9
+    OUT_OF_RANGE = 10
 
     @property
     def message(self) -> str:
@@ -46,8 +47,9 @@ class Status(enum.IntEnum):
             Status.FEW: "Too few configurations carry the weight: more chains or temperatures.",
             Status.UNCONVERGED: "Chains, directions or iterations still disagree: run longer.",
             Status.GAP: "Neighbouring states hardly overlap (info: gap): put states between.",
-            Status.QUADRATURE: "The quadrature errs by more than the chains do: more nodes.",
+            Status.QUADRATURE: "The quadrature errs by more than is allowed: more nodes.",
             Status.TRUNCATED: "The bond dimension is small, or divides a multiplet: another chi.",
+            Status.OUT_OF_RANGE: "Couplings lie outside the box that was learned: widen it.",
         }[self]
 
 

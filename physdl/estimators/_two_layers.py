@@ -13,14 +13,15 @@ product of matrices: two a step. As f is a sum over h, log w scatters less than 
 (v, h), at the same cost (the Rao-Blackwell theorem).
 
 Along a path A, B and W are linear in b. States that only its end forbids count at b = 0 on the way
-up, as they do in log Z_0, and nowhere else.
+up, as they do in log Z_0, and nowhere else. On the line a layer is integrated in closed form.
 
 Source: R. Salakhutdinov and I. Murray, Proc. ICML 25, 872 (2008), section 4.
 """
 
 import functools
+import math
 import operator
-from typing import Any, TypeAlias
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -28,19 +29,26 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 from numpy.typing import NDArray
 
+from physdl.estimators._bipartite import (
+    Block,
+    Couplings,
+    Parts,
+    biases,
+    coupled,
+    couplings,
+    layout_of,
+    space_of,
+    transposed,
+)
 from physdl.estimators._start import Start
-from physdl.hamiltonian import Dense, Hamiltonian, Potential, Sites, Stencil, Term
+from physdl.hamiltonian import Potential
 from physdl.pytree import module, static
 from physdl.sampling import _random as random
 from physdl.sampling._path import Path
-from physdl.spaces import Finite, Product, Space, product
+from physdl.spaces import Finite, Line, Product
 
-__all__ = ["Layer", "TwoLayers", "two_layers"]
+__all__ = ["Layer", "LineLayer", "TwoLayers", "two_layers"]
 
-Block: TypeAlias = tuple[int, int]
-Parts: TypeAlias = tuple[Float[Array, " n"], ...]  # the components of the states of a layer
-
-MOST_STATES = 64
 ALL = slice(None)
 FACTORS = 8  # that share a logarithm: their product is below 64^8 < 2^49
 
@@ -60,6 +68,11 @@ class Layer:
     block: Block = static()
     space: Finite | Product = static()
     hard: bool = static()
+
+    @property
+    def n_components(self) -> int:
+        """The number of components of a state."""
+        return self.space.n_components
 
     def points(self, dtype: jnp.dtype) -> NDArray[Any]:
         """The states, [c, q, n], or [c, q, 1] where all sites are alike; 0 where there is none."""
@@ -158,29 +171,77 @@ class Layer:
 
 
 @module
+class LineLayer:
+    """The sites of a layer on the line, whose energies have powers up to the second.
+
+    Attributes:
+      ends: coefficients of 1, s and s^2 at b = 0 and at b = 1, [2, 3, n].
+      block: the first site and the number of sites.
+    """
+
+    ends: Float[Array, "2 3 n"]
+    block: Block = static()
+
+    @property
+    def n_components(self) -> int:
+        """One component."""
+        return 1
+
+    def at(self, b: Float[Array, ""], *, with_all: Bool[Array, ""] | bool) -> Float[Array, "3 n"]:
+        """The coefficients at b; on the line nothing is forbidden."""
+        del with_all
+        weights = jnp.stack([1 - b, b])
+        return (weights @ self.ends.reshape(2, -1)).reshape(self.ends.shape[1:])
+
+    def log_ratio(
+        self, before: tuple[Float[Array, "3 n"], Parts], after: tuple[Float[Array, "3 n"], Parts]
+    ) -> Float[Array, ""]:
+        """log of prod_j int exp(-E_j(s)) ds after over before."""
+        return jnp.sum(self._log_integral(*after) - self._log_integral(*before))
+
+    def draw(self, own: Float[Array, "3 n"], fields: Parts, *, key: Key[Array, ""]) -> Parts:
+        """A normal number for every site, with density proportional to exp(-E)."""
+        _, linear, square = own
+        noise = random.normal(key, linear.shape, own.dtype)
+        return ((noise * jnp.sqrt(2 * square) - linear - fields[0]) / (2 * square),)
+
+    def energy(self, own: Float[Array, "3 n"], s: Parts) -> Float[Array, " n"]:
+        """The one-site energy of every given state."""
+        constant, linear, square = own
+        energy: Array = constant + s[0] * (linear + s[0] * square)
+        return energy
+
+    def _log_integral(self, own: Float[Array, "3 n"], fields: Parts) -> Float[Array, " n"]:
+        constant, linear, square = own
+        shifted = (linear + fields[0]) ** 2 / (4 * square)
+        value: Array = shifted - constant + jnp.log(math.pi / square) / 2
+        return value
+
+
+@module
 class TwoLayers:
     """A walker that is one layer, with the other summed.
 
     Attributes:
       kept: the layer that walks.
       summed: the layer that is summed.
-      start: couplings at b = 0, [n_kept, n_summed]; ``None`` for zero.
+      start: couplings at b = 0, from the kept to the summed layer; ``None`` for zero.
       end: couplings at b = 1.
       shape: of a configuration.
       n_sweeps: sweeps at every place.
     """
 
-    kept: Layer
-    summed: Layer
-    start: Float[Array, "n m"] | None
-    end: Float[Array, "n m"]
+    kept: Layer | LineLayer
+    summed: Layer | LineLayer
+    start: Couplings | None
+    end: Couplings
     shape: tuple[int, ...] = static()
     n_sweeps: int = static(default=1)
 
     def state(self, x: Float[Array, "*state"]) -> Parts:
         """The kept layer."""
         first, n = self.kept.block
-        c = self.kept.space.n_components
+        c = self.kept.n_components
         v = x.reshape(-1, c)[first : first + n]
         return tuple(v[:, a] for a in range(c))
 
@@ -216,10 +277,11 @@ class TwoLayers:
     def _swept(self, v: Parts, b: Float[Array, ""], key: Key[Array, ""]) -> Parts:
         other_key, own_key = random.split(key)
         h = self._drawn(v, b, other_key)
+        n = self.kept.block[1]
         if self.start is None:
-            fields = tuple(b * f for f in _product(h, self.end.T))
+            fields = tuple(b * f for f in coupled(h, transposed(self.end), n))
         else:
-            fields = _product(h, ((1 - b) * self.start + b * self.end).T)
+            fields = coupled(h, transposed(_between(self.start, self.end, b)), n)
         own = self.kept.at(b, with_all=False)
         return self.kept.draw(own, fields, key=own_key)
 
@@ -228,132 +290,51 @@ class TwoLayers:
         return self.summed.draw(own, self._fields(v, b), key=key)
 
     def _fields(self, v: Parts, b: Float[Array, ""]) -> Parts:
-        end = _product(v, self.end)
+        n = self.summed.block[1]
+        end = coupled(v, self.end, n)
         if self.start is None:
             return tuple(b * f for f in end)
-        start = _product(v, self.start)
+        start = coupled(v, self.start, n)
         return tuple((1 - b) * f0 + b * f for f0, f in zip(start, end, strict=True))
 
 
 def two_layers(start: Start, n_sweeps: int) -> TwoLayers | None:
     """The walker of a path with couplings between two layers alone; else ``None``.
 
-    Every ``Dense`` term of the Hamiltonian and of the reference joins the same two blocks, which
-    hold all sites; every other term is a sum of functions of one site; the space is finite. The
-    larger layer is summed.
+    The couplings of the Hamiltonian and of the reference join the same two blocks, which hold all
+    sites; every other term is a sum of functions of one site; a block is finite, or on the line
+    with powers up to the second. The larger layer is summed.
     """
     h, reference = start.path.h, start.path.reference
-    layout = _layout_of(h)
-    if layout is None or not isinstance(h.space, Finite | Product):
+    layout = layout_of(h)
+    if not layout:
         return None
-    if reference is not None and _layout_of(reference) not in (layout, ()):
+    if reference is not None and layout_of(reference) not in (layout, ()):
         return None
-    if layout == ():
-        return None
-    kept, summed = sorted(layout, key=lambda block: block[1])
-    built: TwoLayers = _built(start.path, kept, summed, n_sweeps)
+    larger_first = layout[0][1] > layout[1][1]
+    built: TwoLayers = _built(start.path, layout, larger_first, n_sweeps)
     return built
 
 
-Layout: TypeAlias = tuple[Block, Block] | tuple[()] | None
-
-
-def _layout_of(h: Hamiltonian) -> Layout:
-    """The blocks that all couplings join, none where there are none, ``None`` for other models."""
-    shapes = {n: t.coefficient.shape for n, t in h.terms.items() if isinstance(t, Dense)}
-    return _layout(jax.tree.structure(h), tuple(shapes.items()))
-
-
-@functools.lru_cache(maxsize=32)
-def _layout(structure: Any, shapes: tuple[tuple[str, tuple[int, int]], ...]) -> Layout:
-    h: Hamiltonian = jax.tree.unflatten(structure, [None] * structure.num_leaves)
-    kinds = h.space.spaces if isinstance(h.space, Product) else (h.space,)
-    if not all(isinstance(kind, Finite) and kind.n_states <= MOST_STATES for kind in kinds):
-        return None
-    if not all(isinstance(t, Dense) or _of_one_site(t, h) for t in h.terms.values()):
-        return None
-    found: set[tuple[Block, Block]] = set()
-    for name, (rows, columns) in shapes:
-        term = h.terms[name]
-        assert isinstance(term, Dense)
-        if term.blocks is None:
-            return None
-        first, second = sorted(((term.blocks[0], rows), (term.blocks[1], columns)))
-        found.add((first, second))
-    if not found:
-        return ()
-    first, second = layout = found.pop()
-    whole = first[0] == 0 and second[0] == first[1] and sum(second) == h.n_sites
-    return layout if whole and not found and min(first[1], second[1]) > 0 else None
-
-
-def _of_one_site(term: Term, h: Hamiltonian) -> bool:
-    if isinstance(term, Potential):
-        return bool(term.sites.array.shape[1] == 1)
-    if isinstance(term, Stencil):
-        term = Stencil(0.0, term.offsets, term.components).to_sites(h.shape, h.space)
-    assert isinstance(term, Sites)
-    site = term.table.array // h.space.n_components
-    return bool(np.all(site == site[..., :1]))
-
-
-@functools.partial(jax.jit, static_argnames=("kept", "summed", "n_sweeps"))
-def _built(path: Path, kept: Block, summed: Block, n_sweeps: int) -> TwoLayers:
+@functools.partial(jax.jit, static_argnames=("layout", "larger_first", "n_sweeps"))
+def _built(path: Path, layout: tuple[Block, Block], larger_first: bool, n_sweeps: int) -> TwoLayers:
     h, h0 = path.h, path.reference
-    end = _one_site(h)
-    ends = jnp.stack([jnp.zeros_like(end) if h0 is None else _one_site(h0), end])
     tables = [isinstance(t, Potential) for g in (h, h0) if g is not None for t in g.terms.values()]
-    layers = []
-    for block in (kept, summed):
-        space = _part(h.space, block)
-        points = space.padded(block[1])
-        own = ends[:, : points.shape[1], block[0] : sum(block)]
-        layers.append(Layer(own, block, space, any(tables) or bool(np.isinf(points).any())))
-    coupling = _coupling(h, kept)
-    assert coupling is not None
-    first = None if h0 is None else _coupling(h0, kept)
-    walking, other = layers
-    return TwoLayers(walking, other, first, coupling, shape=h.state_shape, n_sweeps=n_sweeps)
-
-
-def _part(space: Space, block: Block) -> Finite | Product:
-    part = space
-    if isinstance(space, Product):
-        part = product(space.spaces[block[0] : sum(block)])
-    assert isinstance(part, Finite | Product)
-    return part
-
-
-def _coupling(h: Hamiltonian, kept: Block) -> Float[Array, "n m"] | None:
-    matrices = [
-        t.coefficient if t.blocks and t.blocks[0] == kept[0] else t.coefficient.T
-        for t in h.terms.values()
-        if isinstance(t, Dense)
-    ]
-    return functools.reduce(operator.add, matrices).astype(h.dtype) if matrices else None
-
-
-def _one_site(h: Hamiltonian) -> Float[Array, "q n_sites"]:
-    """The energy of every state of every site from the terms of one site; constants at site 0."""
-    assert isinstance(h.space, Finite | Product)
-    padded, c = h.space.padded(h.n_sites), h.space.n_components
-    points = np.where(np.isinf(padded), 0, padded)
-    total = jnp.zeros(points.shape[:2], h.dtype)
-    for term in h.terms.values():
-        if isinstance(term, Dense):
+    layers: list[Layer | LineLayer] = []
+    for block in layout:
+        space, end = space_of(h, block), biases(h, block)
+        ends = jnp.stack([jnp.zeros_like(end) if h0 is None else biases(h0, block), end])
+        if isinstance(space, Line):
+            layers.append(LineLayer(ends, block))
             continue
-        if isinstance(term, Potential):
-            site, table = term.sites.array[:, 0], term.batched.astype(h.dtype)
-            energies = jnp.pad(table, ((0, 0), (0, points.shape[1] - table.shape[1])))
-        else:
-            monomials = term.to_sites(h.shape, h.space).flattened()
-            variables = monomials.table.array
-            site = variables[:, 0] // c if variables.shape[1] else np.zeros(len(variables), int)
-            factors = [points[site, :, (v - site * c)] for v in variables.T]
-            value = functools.reduce(operator.mul, factors, np.ones((len(site), points.shape[1])))
-            energies = monomials.coefficient[:, None].astype(h.dtype) * value.astype(h.dtype)
-        total = total.at[site].add(energies)
-    return total.T
+        missing = bool(np.isinf(space.padded(block[1])).any())
+        layers.append(Layer(ends, block, space, any(tables) or missing))
+    both = couplings(h, layout), None if h0 is None else couplings(h0, layout) or None
+    if larger_first:
+        layers.reverse()
+        both = transposed(both[0]), None if both[1] is None else transposed(both[1])
+    kept, summed = layers
+    return TwoLayers(kept, summed, both[1], both[0], shape=h.state_shape, n_sweeps=n_sweeps)
 
 
 def _linear(s: NDArray[Any], fields: Parts, constant: Array) -> Array:
@@ -366,5 +347,7 @@ def _finite(energies: Float[Array, "..."]) -> Float[Array, "..."]:
     return jnp.where(jnp.isposinf(energies), 0, energies)
 
 
-def _product(s: Parts, coupling: Float[Array, "n m"]) -> Parts:
-    return tuple(component @ coupling for component in s)
+def _between(start: Couplings, end: Couplings, b: Float[Array, ""]) -> Couplings:
+    """The couplings at b."""
+    parts = {pair: (1 - b) * w for pair, w in start.items()}
+    return {**parts, **{pair: parts.get(pair, 0) + b * w for pair, w in end.items()}}

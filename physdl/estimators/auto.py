@@ -4,14 +4,16 @@ The choice looks at what is static (space, shape, which sites interact), so it i
 ``jit``; but tables of known values may be seen to have no field, and to have lost digits. It takes
 the first of these that applies:
 
-1. a quadratic field on the line: the Gaussian integral;
+1. a quadratic field on the line: the Gaussian integral; another one: quadrature, and of its nodes
+   what follows;
 2. few configurations: enumeration;
-3. few operations layer by layer: the transfer matrix;
-4. spins without a field on a planar graph or a torus: the Kac-Ward determinant, and the next method
+3. two layers without couplings inside: the sum over the states of one of them;
+4. few operations layer by layer: the transfer matrix;
+5. spins without a field on a planar graph or a torus: the Kac-Ward determinant, and the next method
    where its digits turn out to be spoilt;
-5. layers along an axis: the transfer matrix, or the contraction of the tensor network where that
+6. layers along an axis: the transfer matrix, or the contraction of the tensor network where that
    takes far fewer operations;
-6. many configurations, but not too many: enumeration again.
+7. many configurations, but not too many: enumeration again.
 """
 
 import contextlib
@@ -22,18 +24,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from physdl.errors import PhysdlError, TooLargeError
+from physdl.errors import PhysdlError, StructureError, TooLargeError
 from physdl.estimators._base import Estimate, Estimator, Status
 from physdl.estimators.contraction import Contraction
 from physdl.estimators.enumeration import Enumeration
 from physdl.estimators.gaussian import Gaussian
+from physdl.estimators.layer_sum import LayerSum, walked_layer
 from physdl.estimators.planar import Planar
+from physdl.estimators.quadrature import Quadrature, discretised
 from physdl.estimators.transfer_matrix import TransferMatrix
 from physdl.hamiltonian import Hamiltonian
 from physdl.hamiltonian.factors import require_finite
 from physdl.hamiltonian.potential import state_counts
 from physdl.pytree import is_traced, module, static
-from physdl.spaces import LINE
+from physdl.spaces import LINE, Finite, Line, Product, Space
 
 __all__ = ["Auto"]
 
@@ -85,10 +89,21 @@ class Auto:
     def _choose(self, h: Hamiltonian, *, planar: bool) -> tuple[Estimator, str]:
         if h.space == LINE and h.degree <= 2:
             return Gaussian(max_memory=self.max_memory), "the Hamiltonian is quadratic"
+        one_layer = _log2_of_a_layer(h)
+        summable = one_layer + np.log2(h.n_sites) <= np.log2(MOST_OPERATIONS)
+        by_layer = LayerSum(MOST), f"two layers, one of 2^{one_layer:.0f} states"
+        if summable and not _is_finite(h):
+            return by_layer
+        if _is_real(h):
+            real = Quadrature(estimator=self)
+            self._choose(discretised(h, jnp.ones((), h.dtype), real.n_nodes), planar=False)
+            return real, "real sites are summed over nodes"
         sizes = state_counts(require_finite(h.space, "exact counting"), h.n_sites)
         log2 = float(np.sum(np.log2(sizes)))
         if log2 <= np.log2(FEW):
             return Enumeration(), f"only {2**log2:.0f} configurations"
+        if summable:
+            return by_layer
         transfer = TransferMatrix(max_memory=self.max_memory)
         try:
             layers = jax.eval_shape(transfer.layers, h)
@@ -117,6 +132,28 @@ class Auto:
             f"no exact method can do {h.n_sites} sites with 2^{log2:.0f} configurations "
             f"(contraction: {refusal}): use a smaller system or a sampled method."
         )
+
+
+def _log2_of_a_layer(h: Hamiltonian) -> float:
+    """log2 of the states of the smaller of two layers; ``inf`` where there are none."""
+    try:
+        return walked_layer(h)[1]
+    except StructureError:
+        return np.inf
+
+
+def _is_finite(h: Hamiltonian) -> bool:
+    return all(isinstance(kind, Finite) for kind in _kinds(h))
+
+
+def _is_real(h: Hamiltonian) -> bool:
+    kinds = _kinds(h)
+    some = any(isinstance(kind, Line) for kind in kinds)
+    return some and all(isinstance(kind, Finite | Line) for kind in kinds)
+
+
+def _kinds(h: Hamiltonian) -> tuple[Space, ...]:
+    return h.space.spaces if isinstance(h.space, Product) else (h.space,)
 
 
 def _lost_digits(estimate: Estimate) -> bool:

@@ -244,7 +244,10 @@ def _space(entry: Json) -> Space:
             numbers = _integers(entry, "of_site")
             if numbers and max(numbers) >= len(spaces):
                 raise FormatError(f"'of_site' names space {max(numbers)} of {len(spaces)}.")
-            return Product(tuple(spaces[i] for i in numbers))
+            of_site = tuple(spaces[i] for i in numbers)
+            if len({s.event_shape for s in of_site}) > 1:
+                raise FormatError("a product has numbers on some sites and vectors on others.")
+            return Product(of_site)
     raise FormatError(
         f"a space has the kind {_short(kind)}: it is one of Finite, Line, Sphere and Product."
     )
@@ -252,8 +255,8 @@ def _space(entry: Json) -> Space:
 
 def _factor(entry: Any) -> Finite | Line:
     space = _space(entry) if isinstance(entry, dict) else None
-    if not isinstance(space, Finite | Line) or space.event_shape:
-        raise FormatError(f"a product is made of scalar spaces, found {_short(entry)}.")
+    if not isinstance(space, Finite | Line):
+        raise FormatError(f"a product is made of finite or scalar spaces, found {_short(entry)}.")
     return space
 
 

@@ -14,9 +14,10 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from physdl.estimators import Estimator
-from physdl.hamiltonian import Hamiltonian, conditional_energies
+from physdl.hamiltonian import Hamiltonian, Term, conditional_energies
 from physdl.learning._convex import curvature
 from physdl.pytree import module, static
+from physdl.spaces import LINE
 
 __all__ = ["Entropy", "Objective", "Sampled", "roughness", "surprise"]
 
@@ -36,6 +37,10 @@ class Sampled:
         one = jax.checkpoint(lambda example: self.term(h, *example))
         each = jax.lax.map(one, self.examples, batch_size=BATCH)
         return jnp.vdot(self.weights, each) + self.l2 / 2 * _square(h)
+
+    def start(self, family: Hamiltonian) -> Hamiltonian:
+        """Zero."""
+        return jax.tree.map(jnp.zeros_like, family)
 
     def score(self, h: Hamiltonian) -> Float[Array, "m m"]:
         """The covariance of the gradient of one sample's term."""
@@ -77,6 +82,18 @@ class Entropy:
         given, found = (ravel_pytree(tree)[0] for tree in (self.moments, h))
         return jnp.vdot(given, found) + self.estimator(h).log_z + self.l2 / 2 * _square(h)
 
+    def start(self, family: Hamiltonian) -> Hamiltonian:
+        """Zero; on the line, where that has no Z, independent variables with about these moments.
+
+        An even power c x^d alone has <x^d> = 1 / (c d), since <x dH/dx> = 1.
+        """
+        real = family.space == LINE
+        terms = {
+            name: _confining(term, family) if real else jax.tree.map(jnp.zeros_like, term)
+            for name, term in self.moments.terms.items()
+        }
+        return Hamiltonian(terms, space=family.space, shape=family.shape)
+
     def score(self, h: Hamiltonian) -> Float[Array, "m m"]:
         """The covariance of the monomials."""
         flat, unravel = ravel_pytree(h)
@@ -84,6 +101,20 @@ class Entropy:
 
 
 Objective: TypeAlias = Sampled | Entropy
+
+
+def _confining(moments: Term, family: Hamiltonian) -> Term:
+    """Coefficients 1 / (d <x^d>) of even powers of one variable, zero of all other monomials."""
+    rows = moments.to_sites(family.shape, family.space).rows
+    degree = rows.shape[-1]
+    pure = np.all(rows == rows[..., :1], axis=-1).reshape(len(rows), -1).all(axis=1)
+    (given,) = jax.tree.leaves(moments)
+    power = pure & (degree > 0) & (degree % 2 == 0)
+    share = 1.0
+    if given.shape != power.shape:
+        share, power = len(rows) / max(given.size, 1), np.asarray(power.all())
+    found = jnp.where(power & (given > 0), share / (max(degree, 1) * given), 0)
+    return jax.tree.map(lambda c: jnp.broadcast_to(found, c.shape).astype(c.dtype), moments)
 
 
 def _square(h: Hamiltonian) -> Float[Array, ""]:

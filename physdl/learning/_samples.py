@@ -11,7 +11,7 @@ from physdl.hamiltonian import Hamiltonian
 from physdl.learning.polynomials import polynomial
 from physdl.spaces import BINARY, SPIN, Finite, Space
 
-__all__ = ["Samples", "collected", "require_varied"]
+__all__ = ["Samples", "checked", "collected", "require_varied"]
 
 CLOSE = 1e-6
 
@@ -43,6 +43,13 @@ class Samples:
 def collected(
     samples: ArrayLike, family: Hamiltonian | None, space: Space | None, degree: int
 ) -> Samples:
+    """The distinct ones of checked samples; see ``checked``."""
+    return Samples(*checked(samples, family, space, degree))
+
+
+def checked(
+    samples: ArrayLike, family: Hamiltonian | None, space: Space | None, degree: int
+) -> tuple[NDArray[np.float64], Hamiltonian]:
     """Checked samples; without a family, all polynomials of the degree on their space.
 
     A configuration may be flat, and states of a vector space may be numbers.
@@ -72,7 +79,7 @@ def collected(
             f"{family.state_shape}."
         )
     _require_inside(values, family)
-    return Samples(values, family)
+    return values, family
 
 
 def _points(values: NDArray[Any], space: Space | None, family: Hamiltonian | None) -> NDArray[Any]:

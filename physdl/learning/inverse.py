@@ -33,6 +33,7 @@ from physdl.hamiltonian import Hamiltonian, Potential
 from physdl.hamiltonian.factors import require_finite
 from physdl.learning._convex import Minimum, curvature, minimised
 from physdl.learning._objectives import Entropy, Objective, Sampled, roughness, surprise
+from physdl.learning._possible import require_possible
 from physdl.learning._samples import Samples, collected, require_varied
 from physdl.pytree import is_traced, module
 from physdl.spaces import LINE, Finite, Space, labels
@@ -214,7 +215,7 @@ def maximum_entropy(
     entropy in nats. No standard errors are claimed, since moments have none here.
 
     Raises:
-      SettingError: a weight is negative.
+      SettingError: a weight is negative, or no distribution has these moments.
 
     >>> from physdl import estimators, lattices, models
     >>> h = models.ising(lattices.chain(5), 0.4, 0.1)
@@ -225,6 +226,7 @@ def maximum_entropy(
     True
     """
     _require_weights(l1, l2)
+    require_possible(moments)
     return _matched(moments, estimator, l1, l2, None)
 
 
@@ -281,7 +283,7 @@ def _inferred(
     *,
     sparse: bool,
 ) -> Inferred:
-    start, unravel = ravel_pytree(jax.tree.map(jnp.zeros_like, family))
+    start, unravel = ravel_pytree(objective.start(family))
 
     def f(v: Array) -> Array:
         return objective(unravel(v))

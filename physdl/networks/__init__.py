@@ -14,9 +14,13 @@ from physdl.networks.activations import TANH as TANH
 from physdl.networks.activations import Activation as Activation
 from physdl.networks.activations import fourth_order_bias as fourth_order_bias
 from physdl.networks.activations import generic_bias as generic_bias
+from physdl.networks.boltzmann import RBM as RBM
+from physdl.networks.boltzmann_stack import BoltzmannStack as BoltzmannStack
+from physdl.networks.boltzmann_stack import participation as participation
 from physdl.networks.boolean import compile_boolean as compile_boolean
 from physdl.networks.compilation import compile_polynomial as compile_polynomial
 from physdl.networks.cost_report import CostReport as CostReport
+from physdl.networks.effective_couplings import marginal_couplings as marginal_couplings
 from physdl.networks.group_average import Averaged as Averaged
 from physdl.networks.group_average import averaged as averaged
 from physdl.networks.hamiltonian_classifier import HamiltonianClassifier as HamiltonianClassifier

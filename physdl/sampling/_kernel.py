@@ -99,11 +99,13 @@ def random_configuration(h: Hamiltonian, *, key: Key[Array, ""]) -> Float[Array,
         normal = SMALL * random.normal(normal_key, shape, h.dtype)
         finite = np.array([isinstance(s, Finite) for s in space.spaces])
         of_finite = [s if f else BINARY for s, f in zip(space.spaces, finite, strict=True)]
-        points = jnp.asarray(Product(tuple(of_finite)).padded(h.n_sites)[..., 0], h.dtype)
+        points = jnp.asarray(Product(tuple(of_finite)).padded(h.n_sites), h.dtype)
         u = random.uniform(label_key, (h.n_sites,), h.dtype)
-        label = (u * jnp.sum(jnp.isfinite(points), axis=1).astype(u.dtype)).astype(jnp.int32)
-        drawn = random.chosen(points[..., None], label).reshape(shape)
-        return jnp.where(finite.reshape(shape), drawn, normal)
+        n_states = jnp.sum(jnp.isfinite(points[..., 0]), axis=1)
+        label = (u * n_states.astype(u.dtype)).astype(jnp.int32)
+        drawn = random.chosen(points, label).reshape(shape)
+        of_site = np.repeat(finite, space.n_components).reshape(shape)
+        return jnp.where(of_site, drawn, normal)
     x = random.normal(key, shape, h.dtype)
     if isinstance(space, Sphere):
         unit: Array = x / jnp.linalg.norm(x, axis=-1, keepdims=True)

@@ -18,9 +18,11 @@ EXACT = {
     "transfer_matrix": estimators.TransferMatrix(),
     "planar": estimators.Planar(),
     "boundary_mps": estimators.BoundaryMPS(chi=256),
+    "layer_sum": estimators.LayerSum(),
     "auto": estimators.Auto(),
 }
-GENERAL = {name: e for name, e in EXACT.items() if name not in ("planar", "boundary_mps")}
+SPECIAL = ("planar", "boundary_mps", "layer_sum")
+GENERAL = {name: e for name, e in EXACT.items() if name not in SPECIAL}
 
 
 UNLAYERED = ["three-spin", "mixed levels", "one site"]
@@ -44,6 +46,8 @@ def applies(method, model):
         return model in PLANE
     if method == "boundary_mps":
         return model not in NO_BOX
+    if method == "layer_sum":
+        return model == "rbm"
     return method != "transfer_matrix" or model not in UNLAYERED
 
 
@@ -67,6 +71,8 @@ def small(estimator):
     """Nine or eight sites that the method can do in a field."""
     if isinstance(estimator, estimators.Planar):
         return lattices.ladder(4, periodic=False)
+    if isinstance(estimator, estimators.LayerSum):
+        return lattices.bipartite(4, 5)
     return lattices.square(3, 3)
 
 

@@ -5,11 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from physdl import lattices, models
-from physdl.estimators import Enumeration
+from physdl.estimators import Enumeration, LayerSum
 from physdl.estimators import ais as module
+from physdl.estimators._bipartite import layout_of
 from physdl.estimators._start import Start
 from physdl.estimators._two_layers import TwoLayers, two_layers
 from physdl.estimators.ais import AIS, ReverseAIS
@@ -24,9 +25,10 @@ THREE = finite([-1.0, 0.3, 2.0])
 
 def machine(visible, hidden, n=(3, 4), seed=0, scale=0.7):
     rng = np.random.default_rng(seed)
+    unit = visible.event_shape
     return models.rbm(
-        scale * rng.normal(size=n),
-        scale * rng.normal(size=n[0]),
+        scale * rng.normal(size=(n[0], *unit, n[1])),
+        scale * rng.normal(size=(n[0], *unit)),
         scale * rng.normal(size=n[1]),
         visible=visible,
         hidden=hidden,
@@ -92,6 +94,9 @@ MACHINES = {
     "tables": lambda: with_tables(machine(SPIN, SPIN)),
     "two couplings": lambda: second_coupling(machine(SPIN, BINARY)),
     "potts": vectors,
+    "potts machine": lambda: machine(potts(3), BINARY, n=(2, 3)),
+    "potts machine, larger first": lambda: machine(potts(3), spin(1), n=(3, 2)),
+    "listed pairs": lambda: models.ising(lattices.bipartite(3, 4), 0.4, 0.2),
     "forbidden states": forbidding,
     "many sites": lambda: machine(BINARY, SPIN, n=(2, 17)),
     "many different sites": lambda: alternating(*[BINARY, SPIN, SPIN] * 5),
@@ -101,7 +106,8 @@ MACHINES = {
 
 def biases(h):
     """The terms of one site alone, with other coefficients."""
-    terms = {k: t for k, t in h.terms.items() if not isinstance(t, Dense) and k != "hard"}
+    couplings = ("weight", "coupling", "bond", "more", "hard")
+    terms = {k: t for k, t in h.terms.items() if k not in couplings}
     rest = Hamiltonian(terms, space=h.space, shape=h.shape)
     return rest * 0.6
 
@@ -122,8 +128,7 @@ def walker_of(h, reference=None, n_sweeps=1):
 
 def configurations(h):
     """All of them, [first layer, second layer, *state], and the size of the first layer."""
-    (term,) = [t for k, t in h.terms.items() if k in ("weight", "coupling")]
-    n = term.coefficient.shape[0]
+    n = layout_of(h)[0][1]
     tables = [np.array(h.space.at(i).points) for i in range(h.n_sites)]
     layers = [
         np.array([np.stack(s) for s in itertools.product(*part)])
@@ -352,8 +357,106 @@ def test_other_structures_are_left_to_single_sites(name):
     assert two_layers(start_of(h), 1) is None
 
 
-def test_layers_on_the_line_are_left_to_single_sites():
-    h = machine(LINE, BINARY, scale=0.1)
+def normal(h):
+    """A product of normal distributions on the sites of the line, of other widths than h has."""
+    site = [i for i in range(h.n_sites) if h.space.at(i) == LINE]
+    own = np.array(site)[:, None]
+    terms = {
+        "square": Sites(0.8 + 0.1 * np.arange(len(site)), np.repeat(own, 2, axis=1)),
+        "linear": Sites(0.3, own),
+    }
+    return Hamiltonian(terms, space=h.space, shape=h.shape)
+
+
+def log_marginal_of_line(h, x, line):
+    """-log of the integral over the sites of the line, others as in x, by quadrature each."""
+    total = -float(h(x.at[line].set(0.0)))
+    for i in line:
+        energy = lambda v, i=i: float(h(x.at[line].set(0.0).at[i].set(v)))
+        rest = energy(0.0)
+        weight = lambda v, energy=energy, rest=rest: np.exp(rest - energy(v))
+        total += np.log(integrate.quad(weight, -12, 12, epsabs=0, epsrel=1e-10, limit=200)[0])
+    return total
+
+
+@pytest.mark.parametrize(
+    ("visible", "hidden", "n"), [(LINE, SPIN, (3, 2)), (LINE, SPIN, (2, 3)), (SPIN, LINE, (2, 3))]
+)
+def test_factors_of_a_layer_on_the_line(visible, hidden, n):
+    h = machine(visible, hidden, n=n, scale=0.4)
+    reference = normal(h)
+    walker, path = walker_of(h, reference)
+    line = np.array([i for i in range(h.n_sites) if h.space.at(i) == LINE])
+    integrated = len(line) > h.n_sites - len(line)
+    rng = np.random.default_rng(3)
+    x = jnp.asarray(np.where(np.isin(np.arange(5), line), rng.normal(size=5), 1.0))
+    for b, to in ((0.0, 0.2), (0.9, 1.0), (1.0, 0.4)):
+        found = walker.log_factor(walker.state(x), jnp.asarray(b), jnp.asarray(to))
+        ends = []
+        for place in (b, to):
+            here = path(jnp.asarray(place))
+            energy = jax.jit(lambda x, here=here: here(x))
+            if integrated:
+                ends.append(log_marginal_of_line(energy, x, line))
+                continue
+            spins, values = (
+                np.setdiff1d(np.arange(5), line),
+                itertools.product([-1.0, 1.0], repeat=3),
+            )
+            states = [x.at[spins].set(jnp.array(s)) for s in values]
+            ends.append(np.log(sum(np.exp(-float(energy(s))) for s in states)))
+        assert float(found) == pytest.approx(ends[1] - ends[0], abs=1e-8)
+
+
+def test_draws_of_a_layer_on_the_line():
+    h = machine(LINE, SPIN, n=(3, 2), scale=0.4)
+    walker, path = walker_of(h, normal(h))
+    b, x = jnp.asarray(0.6), jnp.array([0.0, 0.0, 0.0, 1.0, -1.0])
+    draw = jax.vmap(lambda key: walker.configuration(walker.state(x), b, key=key))
+    drawn = np.asarray(draw(jax.random.split(KEY, 5000)))
+    energy = path(b)
+    for i in range(3):
+        low, middle, high = (float(energy(x.at[i].set(v))) for v in (-1.0, 0.0, 1.0))
+        square, linear = (high + low) / 2 - middle, (high - low) / 2
+        expected = -linear / (2 * square), (2 * square) ** -0.5
+        assert stats.kstest(drawn[:, i], "norm", expected).pvalue > 1e-3
+
+
+KINDS = {
+    "gaussian": lambda: machine(LINE, BINARY, n=(8, 6), scale=0.5),
+    "gaussian, fewer": lambda: machine(LINE, SPIN, n=(4, 6), scale=0.3),
+    "gaussian hidden": lambda: machine(SPIN, LINE, n=(8, 6), scale=0.25),
+    "potts": lambda: machine(potts(3), BINARY, n=(6, 8)),
+    "potts and spin one": lambda: machine(potts(4), spin(1), n=(8, 5), scale=0.5),
+    "binary": lambda: machine(BINARY, BINARY, n=(8, 6)),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KINDS)
+def test_both_directions_enclose_log_z(name):
+    """Over 20 keys: the way up is below in the mean, the way down above, errors are as stated."""
+    h = KINDS[name]()
+    exact = float(LayerSum()(h).log_z)
+    assert isinstance(two_layers(start_of(h, normal(h) if "gauss" in name else None), 1), TwoLayers)
+    settings = ReverseAIS(AIS(n_chains=64, n_temperatures=40))
+
+    @jax.jit
+    def run(key):
+        out = settings(h, key=key)
+        return jnp.stack([out.info["log_z_up"], out.info["log_z_down"], out.log_z, out.stderr])
+
+    up, down, log_z, stderr = np.array([run(k) for k in jax.random.split(jax.random.key(1), 20)]).T
+    scatter = lambda x: x.std(ddof=1) / np.sqrt(len(x))
+    assert (up - exact).mean() < 3 * scatter(up)
+    assert (down - exact).mean() > -3 * scatter(down)
+    z = (log_z - exact) / stderr
+    assert abs(z.mean()) < 3 / np.sqrt(20) and 0.5 < z.std() < 1.6
+
+
+def test_a_layer_half_on_the_line_is_left_to_single_sites():
+    terms = {"a": Dense(np.ones((2, 1)), blocks=(0, 2))}
+    h = Hamiltonian(terms, space=product([LINE, SPIN, SPIN]), shape=(3,))
     assert two_layers(start_of(h), 1) is None
 
 

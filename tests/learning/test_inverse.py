@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.optimize
 
 from physdl import estimators, lattices, learning, models, sampling, spaces
-from physdl.errors import PhysdlError
-from physdl.hamiltonian import Hamiltonian, Sites
+from physdl.errors import PhysdlError, SettingError
+from physdl.hamiltonian import Hamiltonian, Sites, Stencil
+from physdl.learning._possible import require_possible
 
 TORUS = lattices.square(4, 4)
 
@@ -195,6 +197,75 @@ def test_maximum_entropy_of_two_moments_is_gaussian_and_of_four_the_quartic():
     back = jax.grad(lambda h: quadrature(h).log_z)(found.hamiltonian)
     np.testing.assert_allclose(-flat(back), flat(moments), atol=1e-10)
     np.testing.assert_allclose(flat(found.hamiltonian), flat(h), atol=1e-8)
+
+
+def moments_of_one(*values, space=spaces.LINE):
+    terms = {
+        f"degree {d}": Sites(jnp.array([v]), np.zeros((1, d), int)) for d, v in enumerate(values, 1)
+    }
+    return Hamiltonian(terms, space=space, shape=(1,))
+
+
+def test_maximum_entropy_on_the_line_needs_no_estimator():
+    """Two moments of a Gaussian; four of a uniform variable, matched by scipy's quadrature."""
+    gauss = learning.maximum_entropy(moments_of_one(0.7, 0.7**2 + 2.0))
+    np.testing.assert_allclose(flat(gauss.hamiltonian), [-0.7 / 2.0, 1 / (2 * 2.0)], atol=1e-10)
+    assert float(gauss.objective) == pytest.approx(np.log(4 * np.pi * np.e) / 2, rel=1e-12)
+    found = learning.maximum_entropy(moments_of_one(0.0, 1 / 3, 0.0, 1 / 5)).hamiltonian
+    weight = lambda x: np.exp(-sum(c * x**d for d, c in enumerate(flat(found), 1)))
+    z, second, fourth = (
+        scipy.integrate.quad(lambda x, d=d: x**d * weight(x), -5, 5, epsabs=0, epsrel=1e-13)[0]
+        for d in (0, 2, 4)
+    )
+    np.testing.assert_allclose([second / z, fourth / z], [1 / 3, 1 / 5], rtol=1e-10)
+
+
+def test_maximum_likelihood_of_real_fields_is_the_inverse_covariance():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(300, 3)) @ rng.normal(size=(3, 3))
+    found = learning.maximum_likelihood(x, space=spaces.LINE)
+    again = learning.score_matching(x)
+    assert status(found) == "OK"
+    np.testing.assert_allclose(flat(found.hamiltonian), flat(again.hamiltonian), atol=1e-7)
+
+
+def pairs_of_three(means, correlations, space=spaces.SPIN):
+    terms = {
+        "degree 1": Sites(jnp.array(means), [[0], [1], [2]]),
+        "degree 2": Sites(jnp.array(correlations), [[0, 1], [0, 2], [1, 2]]),
+    }
+    return Hamiltonian(terms, space=space, shape=(3,))
+
+
+@pytest.mark.parametrize(
+    ("moments", "message"),
+    [
+        (moments_of_one(1.0, 0.5), "combination of x0 would have the negative mean"),
+        (moments_of_one(0.0, 1.0, 0.0, 0.5), "x0 x0 .*negative mean"),
+        (moments_of_one(0.0, -1.0), "<x0 x0> = -1: it lies between 0 and inf"),
+        (moments_of_one(np.nan, 1.0), "finite numbers"),
+        (pairs_of_three([0.0] * 3, [-0.9] * 3), "negative mean -0.8"),
+        (pairs_of_three([0.0, 0.0, 1.2], [0.0] * 3), "<x2> = 1.2: it lies between -1 and 1"),
+        (pairs_of_three([0.5] * 3, [0.9, 0.1, 0.1], spaces.BINARY), "negative mean"),
+        (
+            Hamiltonian({"bond": Stencil(20.0, [[[0], [1]]])}, space=spaces.SPIN, shape=(6,)),
+            "<x0 x1> = 3.3",
+        ),
+    ],
+)
+def test_moments_that_no_distribution_has(moments, message):
+    with pytest.raises(SettingError, match=message):
+        learning.maximum_entropy(moments)
+
+
+def test_moments_of_random_distributions_pass():
+    """Of 2^4 random weights: whatever is a moment of something is not refused."""
+    states = np.array(list(itertools.product([-1.0, 1.0], repeat=4)))
+    family = learning.polynomial((4,), degree=3)
+    for seed in range(20):
+        p = np.random.default_rng(seed).exponential(size=16) ** 3
+        mean = lambda h, p=p: jnp.sum(jnp.asarray(p / p.sum()) * jax.vmap(h)(jnp.asarray(states)))
+        require_possible(jax.grad(mean)(family))
 
 
 def test_score_matching_of_quadratic_families_is_the_inverse_covariance():

@@ -7,7 +7,8 @@
 | ``coarse_hamiltonian``, ``locality`` | what is the coarse model, and how local is it? |
 | ``information_kept`` | what does a block spin still know of far away? |
 | ``mehta_schwab``, ``lin_tegmark``, ``noninteracting`` | what do single criteria not tell? |
-| ``block_kernel`` | the kernels of majority, decimation, and any rule of blocks |
+| ``machine_trace``, ``jensen_gap_of_log_z`` | how exact is a Boltzmann machine on a large lattice? |
+| ``block_kernel``, ``machine_kernel`` | the kernels of majority, decimation, and any rule of blocks |
 | ``audit`` | all of it, as one report |
 """
 
@@ -17,6 +18,9 @@ from physdl.theory.audit.bodies import locality as locality
 from physdl.theory.audit.counterexamples import lin_tegmark as lin_tegmark
 from physdl.theory.audit.counterexamples import mehta_schwab as mehta_schwab
 from physdl.theory.audit.counterexamples import noninteracting as noninteracting
+from physdl.theory.audit.machines import jensen_gap_of_log_z as jensen_gap_of_log_z
+from physdl.theory.audit.machines import machine_kernel as machine_kernel
+from physdl.theory.audit.machines import machine_trace as machine_trace
 from physdl.theory.audit.retained import InformationKept as InformationKept
 from physdl.theory.audit.retained import information_kept as information_kept
 from physdl.theory.audit.tables import energy_table as energy_table
