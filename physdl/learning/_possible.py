@@ -62,7 +62,7 @@ def _known(moments: Hamiltonian) -> dict[Monomial, float]:
         (given,) = jax.tree.leaves(term)
         values = np.asarray(given, float)
         if not np.all(np.isfinite(values)):
-            raise SettingError(f"the moments of {name!r} are finite numbers, got {values.tolist()}.")
+            raise SettingError(f"the moments of {name!r} are finite numbers, got {values}.")
         if isinstance(term, Potential) or moments.space.event_shape:
             continue
         rows: NDArray[np.integer] = term.to_sites(moments.shape, moments.space).rows

@@ -5,11 +5,11 @@ Science 313, 504 (2006)), and so a configuration is coarse-grained level by leve
 
     h^(1) ~ p_1(h | v),   h^(2) ~ p_2(h | h^(1)),   ...
 
-which P. Mehta and D. J. Schwab (arXiv:1410.3831) proposed as a renormalization group: machine l with
-energy E_l and the Hamiltonian H_(l-1) of the level below stand for the kernel T_l = H_(l-1) - E_l,
-whose coarse Hamiltonian H_l is that of the hidden units whatever the weights. What tells whether a
-step is exact is its trace, R_l = log Tr_h exp(T_l) = H_(l-1) - F_l with F_l the free energy of the
-machine (``theory.audit``).
+which P. Mehta and D. J. Schwab (arXiv:1410.3831) proposed as a renormalization group. Machine l,
+of energy E_l, and the Hamiltonian H_(l-1) of the level below stand for the kernel T_l = H_(l-1) -
+E_l, whose coarse Hamiltonian H_l is that of the hidden units whatever the weights. What tells
+whether a step is exact is its trace, R_l = log Tr_h exp(T_l) = H_(l-1) - F_l with F_l the free
+energy of the machine (``theory.audit``).
 
 Convention: a stack is a block map, ``stack(x, key=key)``, as ``rg.Majority`` is one; its input may
 have the shape of a lattice, its output is a vector of units, which know no place on one. What they
@@ -20,7 +20,6 @@ import functools
 import itertools
 import operator
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 

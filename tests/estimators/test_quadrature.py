@@ -23,7 +23,8 @@ def polynomial(*coefficients):
 
 
 @pytest.mark.parametrize(
-    "c", [(0.3, -0.5, 0.1, 0.25), (0.0, 1e4), (0.0, 1e-4), (0, 0, 0, 1e-3), (2.0, 0.5, 0, 0, 0, 0.1)]
+    "c",
+    [(0.3, -0.5, 0.1, 0.25), (0.0, 1e4), (0.0, 1e-4), (0, 0, 0, 1e-3), (2.0, 0.5, 0, 0, 0, 0.1)],
 )
 def test_one_variable_is_scipys_integral(c):
     """Value and all moments."""

@@ -33,8 +33,9 @@ SAMPLED = {
     "multicanonical": estimators.Multicanonical(),
     "perturbation": estimators.Zwanzig(),
     "insertion": estimators.Widom(site=0),
+    "autoregressive": estimators.Autoregressive(),
 }
-FINITE = ["insertion"]
+FINITE = ["insertion", "autoregressive"]
 QUICK = ["ising torus"]
 N_SEEDS = 4
 FAR = 4.0

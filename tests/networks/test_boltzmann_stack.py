@@ -40,7 +40,9 @@ def test_draws_have_the_probabilities_of_the_levels(hidden):
     """p(h2 | v) = sum_h1 p(h2 | h1) p(h1 | v), with energies summed by hand."""
     both, v, n = stack(4, 3, 2, hidden=hidden), np.array([1.0, -1.0, -1.0, 1.0]), 20_000
     firsts, p = conditional(both.machines[0], v)
-    exact = sum(q * conditional(both.machines[1], first)[1] for first, q in zip(firsts, p))
+    exact = sum(
+        q * conditional(both.machines[1], first)[1] for first, q in zip(firsts, p, strict=True)
+    )
     seconds, _ = conditional(both.machines[1], firsts[0])
     x = jax.vmap(lambda key: both(jnp.asarray(v).reshape(2, 2), key=key))(jax.random.split(KEY, n))
     for state, q in zip(seconds, exact, strict=True):

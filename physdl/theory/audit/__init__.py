@@ -7,8 +7,8 @@
 | ``coarse_hamiltonian``, ``locality`` | what is the coarse model, and how local is it? |
 | ``information_kept`` | what does a block spin still know of far away? |
 | ``mehta_schwab``, ``lin_tegmark``, ``noninteracting`` | what do single criteria not tell? |
-| ``machine_trace``, ``jensen_gap_of_log_z`` | how exact is a Boltzmann machine on a large lattice? |
-| ``block_kernel``, ``machine_kernel`` | the kernels of majority, decimation, and any rule of blocks |
+| ``machine_trace``, ``jensen_gap_of_log_z`` | how exact is a large Boltzmann machine? |
+| ``block_kernel``, ``machine_kernel`` | the kernels of block maps and of Boltzmann machines |
 | ``audit`` | all of it, as one report |
 """
 

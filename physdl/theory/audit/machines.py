@@ -23,7 +23,6 @@ from jaxtyping import Array, Float
 from physdl.ensemble import Ensemble
 from physdl.errors import SpaceError
 from physdl.estimators import Estimate
-from physdl.hamiltonian import Hamiltonian
 from physdl.networks import RBM
 from physdl.spaces import Finite
 from physdl.statistics import Mean
