@@ -50,7 +50,7 @@ def trained(name: str) -> tuple[AutoregressiveNetwork, float, float]:
     Compilation is included.
     """
     h, make, _ = seen_from(name)
-    hard = name in ("ising K=0.3", "ising K=0.4", "ising K=Kc", "ising K=0.5")
+    hard = name in COUPLINGS and 0.25 < COUPLINGS[name] < 0.75
     n_steps = 6000 if hard else 3000
     cold = name in BETAS or COUPLINGS[name] > 0.42
     began, cpu = time.perf_counter(), time.process_time()

@@ -16,6 +16,8 @@ import optax
 from physdl import learning, networks, sampling, spaces
 from physdl.theory import thermometer
 
+jax.config.update("jax_enable_x64", True)
+
 RANGES = ((0.25, 3.0), (0.25, 6.0), (2.0, 10.0))
 UPDATES = (100, 300, 1000, 6000)
 METHODS = {"CD(1)": learning.CD(1), "CD(10)": learning.CD(10), "PCD": learning.PCD()}
@@ -66,5 +68,4 @@ def main():
 
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
     main()

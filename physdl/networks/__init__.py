@@ -15,6 +15,7 @@ from physdl.networks.activations import Activation as Activation
 from physdl.networks.activations import fourth_order_bias as fourth_order_bias
 from physdl.networks.activations import generic_bias as generic_bias
 from physdl.networks.autoregressive import AutoregressiveNetwork as AutoregressiveNetwork
+from physdl.networks.autoregressive import IndependenceSampler as IndependenceSampler
 from physdl.networks.autoregressive import Mixture as Mixture
 from physdl.networks.autoregressive import frontier as frontier
 from physdl.networks.autoregressive import made as made

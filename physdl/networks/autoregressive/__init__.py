@@ -7,6 +7,7 @@ from physdl.networks.autoregressive.autoregressive_network import (
 )
 from physdl.networks.autoregressive.frontier_network import frontier as frontier
 from physdl.networks.autoregressive.gated_convolution import pixel_cnn as pixel_cnn
+from physdl.networks.autoregressive.independence import IndependenceSampler as IndependenceSampler
 from physdl.networks.autoregressive.masked_dense import made as made
 from physdl.networks.autoregressive.mixture import Mixture as Mixture
 from physdl.networks.autoregressive.mixture import mixture as mixture
