@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from physdl import estimators
+from physdl import estimators, learning
 from physdl.errors import UnknownNameError
 from physdl.estimators import Estimator
 
@@ -31,6 +31,7 @@ METHODS: dict[str, Callable[..., Any]] = {
     "wang-landau": estimators.WangLandau,
     "multicanonical": estimators.Multicanonical,
     "perturbation": estimators.Zwanzig,
+    "variational": learning.VariationalAutoregressive,
 }
 COMPARE = "compare"
 COMPARED = ("auto", "ais", "reverse-ais", "pa", "ti", "mbar", "wang-landau")

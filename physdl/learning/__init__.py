@@ -51,3 +51,6 @@ from physdl.learning.training import TrainingStatus as TrainingStatus
 from physdl.learning.training import train as train
 from physdl.learning.variational import VariationalMCRG as VariationalMCRG
 from physdl.learning.variational import variational_mcrg as variational_mcrg
+from physdl.learning.variational_autoregressive import (
+    VariationalAutoregressive as VariationalAutoregressive,
+)
