@@ -113,6 +113,7 @@ def test_it_is_even_in_odd_couplings():
     assert float(at[0]) == pytest.approx(float(at[1]), abs=1e-13)
 
 
+@pytest.mark.slow
 def test_gradients_teach():
     """The same number of points: with moments the moments are better, and the values too."""
     settings = {"n_steps": 3000, "key": jax.random.key(3)}
@@ -147,6 +148,7 @@ def test_noise_of_a_sampled_teacher_is_averaged_and_told():
     assert float(found.estimator.half_width) == pytest.approx(1.96 * 0.2, rel=0.2)
 
 
+@pytest.mark.slow
 def test_a_sampled_estimator_teaches():
     box = CouplingBox(lambda k: models.ising(RING, k[0]), [0.0], [0.6])
     teacher = estimators.AIS(n_chains=256)

@@ -47,6 +47,7 @@ def test_a_machine_is_recovered(phase):
     assert np.sum(p * np.log(p / q)) < 0.01 < 0.2 < np.sum(p * np.log(p / independent))
 
 
+@pytest.mark.slow
 def test_a_ladder_learns_two_modes_where_plain_chains_do_not():
     """Two patterns of ten units with few errors, against the same training with exact gradients."""
     rng = np.random.default_rng(1)
@@ -72,6 +73,7 @@ def test_the_likelihood_is_tracked_and_the_best_machine_kept():
     assert looks.min() == pytest.approx(-float(learning.log_likelihood(found.result, other)))
 
 
+@pytest.mark.slow
 def test_runs_of_many_keys_are_those_of_each():
     data = STATES[:50]
     keys = jax.random.split(jax.random.key(3), 2)

@@ -51,6 +51,7 @@ def test_its_critical_point_and_free_energy():
     )
 
 
+@pytest.mark.slow
 def test_two_couplings():
     found = triangles().rg
     fixed = rg.fixed_point(found, jnp.array([0.3, 0.02]))
@@ -76,6 +77,7 @@ def test_it_is_a_map(name):
     np.testing.assert_allclose(slope, np.stack(differences, 1), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_deviations_are_those_on_fresh_points():
     found, exact = triangles(), rg.Cumulant(1)
     box = found.rg.lower, found.rg.upper
@@ -113,6 +115,7 @@ class Sheared:
         return RGStep(after, jnp.full((), jnp.nan), jnp.zeros(()))
 
 
+@pytest.mark.slow
 def test_couplings_may_be_any_pytree_and_weights_may_be_unknown():
     corners = [{"r": jnp.full(1, s), "u": jnp.full(2, 1.5 * s)} for s in (-1.0, 1.0)]
     found = learn_rg(Sheared(), *corners, n_directions=3, key=jax.random.key(2)).rg
@@ -129,6 +132,7 @@ def test_couplings_may_be_any_pytree_and_weights_may_be_unknown():
         found(jnp.array([0.3]))
 
 
+@pytest.mark.slow
 def test_where_the_parabola_is_exact_the_network_is_silent():
     """Cumulants: linear, so nothing is left, and the map is exact to rounding."""
     exact = rg.CentralLimit(order=3, scale=2)
