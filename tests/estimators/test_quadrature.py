@@ -80,6 +80,7 @@ def test_second_derivatives_and_compiled_batches():
     np.testing.assert_allclose(several, np.log(2 * np.pi / np.array([1.0, 4.0])) / 2, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_auto_takes_it_and_sampling_agrees():
     h = models.phi4(lattices.chain(4), r=-1.0, u=0.5)
     out = Auto()(h)

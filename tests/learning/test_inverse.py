@@ -93,7 +93,10 @@ def test_errors_are_standard_errors(method):
 
 @pytest.mark.parametrize(
     "h",
-    [models.ising(TORUS, 0.3), models.sherrington_kirkpatrick(n_sites=10, seed=3)],
+    [
+        pytest.param(models.ising(TORUS, 0.3), marks=pytest.mark.slow),
+        models.sherrington_kirkpatrick(n_sites=10, seed=3),
+    ],
     ids=["ising", "glass"],
 )
 def test_the_error_falls_as_the_root_of_the_number(h):
@@ -151,9 +154,9 @@ def test_a_sparse_minimum_satisfies_its_conditions():
     ("space", "shape"),
     [
         (spaces.BINARY, (5,)),
-        (spaces.spin(1), (4,)),
+        pytest.param(spaces.spin(1), (4,), marks=pytest.mark.slow),
         (spaces.potts(3), (4,)),
-        (spaces.clock(4), (3,)),
+        pytest.param(spaces.clock(4), (3,), marks=pytest.mark.slow),
         (spaces.product([spaces.SPIN, spaces.spin(1), spaces.levels(4)]), (3,)),
     ],
     ids=str,

@@ -45,6 +45,7 @@ def test_shapes_and_spaces():
     assert repr(found).startswith("machine 1: ")
 
 
+@pytest.mark.slow
 def test_taken_up_again_from_checkpoints(tmp_path):
     _, x = chain(200)
     first = learning.train_stack(x, (4, 2), checkpoint=tmp_path, **SETTINGS)
