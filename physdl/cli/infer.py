@@ -32,7 +32,7 @@ CONVEX: dict[str, Callable[..., Inferred]] = {
 METHODS = (*CONVEX, *get_args(MeanField))
 SHOWN = 10
 SPACES = ("SPIN", "BINARY", "LINE")
-MAKERS = {
+MAKERS: dict[str, Callable[[Any], Space]] = {
     "spin": spaces.spin,
     "levels": spaces.levels,
     "potts": spaces.potts,
@@ -110,8 +110,11 @@ def _read(path: Path) -> tuple[NDArray[Any], Space | None]:
         if np.ptp(np.asarray(drawn.log_weights)) > 0:
             raise SettingError(f"{path.name} holds weighted configurations: resample them first.")
         return states.reshape(-1, *states.shape[2:]), drawn.h.space
-    readers = {".npy": np.load, ".csv": functools.partial(np.loadtxt, delimiter=",", ndmin=2)}
-    readers[".txt"] = functools.partial(np.loadtxt, ndmin=2)
+    readers: dict[str, Callable[[Path], NDArray[Any]]] = {
+        ".npy": np.load,
+        ".csv": functools.partial(np.loadtxt, delimiter=",", ndmin=2),
+        ".txt": functools.partial(np.loadtxt, ndmin=2),
+    }
     if path.suffix not in readers:
         raise FormatError(
             f"{path.name} is no file of samples: give .npy, .npz of physdl sample, .csv or .txt, a "
@@ -155,10 +158,9 @@ def _space(word: str) -> Space:
     if name not in MAKERS:
         raise UnknownNameError("space", word, [*SPACES, *(f"{m}:q" for m in MAKERS)])
     try:
-        made: Space = MAKERS[name](float(number))  # type: ignore[operator]
+        return MAKERS[name](float(number))
     except ValueError:
         raise SettingError(f"a space such as {name}:3 has a number, got {word!r}.") from None
-    return made
 
 
 def _listed(h: Hamiltonian, stderr: Hamiltonian, name: str) -> list[dict[str, Any]]:

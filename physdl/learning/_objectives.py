@@ -14,7 +14,14 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int
 
 from physdl.estimators import Estimator
-from physdl.hamiltonian import Hamiltonian, Term, conditional_energies
+from physdl.hamiltonian import (
+    Dense,
+    Hamiltonian,
+    Potential,
+    Sites,
+    Stencil,
+    conditional_energies,
+)
 from physdl.learning._convex import curvature
 from physdl.pytree import module, static
 from physdl.spaces import LINE
@@ -22,6 +29,8 @@ from physdl.spaces import LINE
 __all__ = ["Entropy", "Objective", "Sampled", "roughness", "surprise"]
 
 BATCH = 1024
+
+Polynomial: TypeAlias = Sites | Stencil | Dense
 
 
 @module
@@ -40,7 +49,8 @@ class Sampled:
 
     def start(self, family: Hamiltonian) -> Hamiltonian:
         """Zero."""
-        return jax.tree.map(jnp.zeros_like, family)
+        zero: Hamiltonian = jax.tree.map(jnp.zeros_like, family)
+        return zero
 
     def score(self, h: Hamiltonian) -> Float[Array, "m m"]:
         """The covariance of the gradient of one sample's term."""
@@ -89,7 +99,9 @@ class Entropy:
         """
         real = family.space == LINE
         terms = {
-            name: _confining(term, family) if real else jax.tree.map(jnp.zeros_like, term)
+            name: jax.tree.map(jnp.zeros_like, term)
+            if isinstance(term, Potential) or not real
+            else _confining(term, family)
             for name, term in self.moments.terms.items()
         }
         return Hamiltonian(terms, space=family.space, shape=family.shape)
@@ -103,7 +115,7 @@ class Entropy:
 Objective: TypeAlias = Sampled | Entropy
 
 
-def _confining(moments: Term, family: Hamiltonian) -> Term:
+def _confining(moments: Polynomial, family: Hamiltonian) -> Polynomial:
     """Coefficients 1 / (d <x^d>) of even powers of one variable, zero of all other monomials."""
     rows = moments.to_sites(family.shape, family.space).rows
     degree = rows.shape[-1]
@@ -114,7 +126,10 @@ def _confining(moments: Term, family: Hamiltonian) -> Term:
     if given.shape != power.shape:
         share, power = len(rows) / max(given.size, 1), np.asarray(power.all())
     found = jnp.where(power & (given > 0), share / (max(degree, 1) * given), 0)
-    return jax.tree.map(lambda c: jnp.broadcast_to(found, c.shape).astype(c.dtype), moments)
+    confining: Polynomial = jax.tree.map(
+        lambda c: jnp.broadcast_to(found, c.shape).astype(c.dtype), moments
+    )
+    return confining
 
 
 def _square(h: Hamiltonian) -> Float[Array, ""]:

@@ -98,7 +98,7 @@ def _reduced(moments: Hamiltonian, variables: list[int]) -> Monomial:
     out: list[int] = []
     for v in sorted(counts):
         space = moments.space.at(v)
-        power = {SPIN: counts[v] % 2, BINARY: 1}.get(space, counts[v])  # type: ignore[call-overload]
+        power = counts[v] % 2 if space == SPIN else 1 if space == BINARY else counts[v]
         out += [v] * power
     return tuple(out)
 
