@@ -27,7 +27,7 @@ from physdl.networks import AutoregressiveNetwork
 
 RESULTS = Path(__file__).parent / "autoregressive.json"
 CRITICAL = 0.5 * math.log(1 + math.sqrt(2))
-L, N_SPINS, BATCH, RATE = 16, 20, 128, 1e-2
+L, N_SPINS, BATCH, RATE, N_STEPS = 16, 20, 128, 1e-2, 10_000
 COUPLINGS = {f"ising K={k:.1f}": k for k in np.arange(1, 11) / 10} | {"ising K=Kc": CRITICAL}
 BETAS = {f"SK beta={b:g}": b for b in (0.1, 0.5, 1.0, 2.0, 5.0)}
 
@@ -51,7 +51,7 @@ def trained(name: str) -> tuple[AutoregressiveNetwork, float, float]:
     """
     h, make, _ = seen_from(name)
     hard = name in COUPLINGS and 0.25 < COUPLINGS[name] < 0.75
-    n_steps = 6000 if hard else 3000
+    n_steps = N_STEPS
     cold = name in BETAS or COUPLINGS[name] > 0.42
     began, cpu = time.perf_counter(), time.process_time()
     found = learning.minimise_free_energy(
@@ -83,6 +83,7 @@ def measured(name: str) -> dict[str, Any]:
     jax.block_until_ready(out)
     bound = float(out.info["bound"])
     return {
+        "n_steps": N_STEPS,
         "log_z": exact,
         "gap": exact - bound,
         "gap_stderr": float(out.info["bound_stderr"]),

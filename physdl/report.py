@@ -23,6 +23,7 @@ from physdl.estimators import (
     Estimator,
     Gaussian,
     Planar,
+    Quadrature,
     Status,
     TransferMatrix,
 )
@@ -142,6 +143,7 @@ def _default_methods(max_memory: int) -> dict[str, Estimator]:
         "contraction": Contraction(max_memory=max_memory),
         "planar": Planar(max_memory=max_memory),
         "gaussian": Gaussian(max_memory=max_memory),
+        "quadrature": Quadrature(estimator=Auto(max_memory=max_memory)),
     }
 
 

@@ -44,8 +44,14 @@ def test_tables_without_a_field():
     assert result.specific_heat > 0
 
 
-def test_a_field_theory_beyond_degree_two_has_no_exact_method():
-    result = study(models.phi4(lattices.chain(4), r=1.0, u=1.0))
+def test_a_field_theory_beyond_degree_two_is_summed_over_nodes():
+    result = study(models.phi4(lattices.chain(3), r=1.0, u=1.0))
+    done = [row.method for row in result.rows if row.estimate is not None]
+    assert done == ["quadrature"] and result.mean_energy > 0
+
+
+def test_a_large_field_theory_has_no_exact_method():
+    result = study(models.phi4(lattices.square(4, 4), r=1.0, u=1.0))
     assert all(r.estimate is None for r in result.rows)
     assert result.mean_energy is None
     assert "does not apply" in repr(result)

@@ -47,6 +47,7 @@ CHEAP = 1e9
 ADVANTAGE = 10.0
 MOST_OPERATIONS = 1e12
 MOST_DRAWN = 10**5
+MOST_OF_NODES = 1e10
 
 
 @module
@@ -95,9 +96,7 @@ class Auto:
         if summable and not _is_finite(h):
             return by_layer
         if _is_real(h):
-            real = Quadrature(estimator=self)
-            self._choose(discretised(h, jnp.ones((), h.dtype), real.n_nodes), planar=False)
-            return real, "real sites are summed over nodes"
+            return self._quadrature(h), "real sites are summed over nodes"
         sizes = state_counts(require_finite(h.space, "exact counting"), h.n_sites)
         log2 = float(np.sum(np.log2(sizes)))
         if log2 <= np.log2(FEW):
@@ -132,6 +131,18 @@ class Auto:
             f"no exact method can do {h.n_sites} sites with 2^{log2:.0f} configurations "
             f"(contraction: {refusal}): use a smaller system or a sampled method."
         )
+
+
+    def _quadrature(self, h: Hamiltonian) -> Quadrature:
+        real = Quadrature(estimator=self)
+        nodes = discretised(h, jnp.ones((), h.dtype), real.n_nodes)
+        method, _ = self._choose(nodes, planar=False)
+        if isinstance(method, Contraction) and method.plan(nodes)[1].operations > MOST_OF_NODES:
+            raise TooLargeError(
+                f"quadrature of {h.n_sites} real sites takes too many operations with "
+                f"{real.n_nodes} nodes a site: use Quadrature with fewer, or a sampled method."
+            )
+        return real
 
 
 def _log2_of_a_layer(h: Hamiltonian) -> float:

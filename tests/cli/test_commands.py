@@ -283,7 +283,7 @@ BAD = [
     (["logz", "ising", "--max-memory", "9" * 400], "memory"),
     (["logz", "ising", "--method", "contraction", "--max-memory", "1"], "operations"),
     (["logz", "ising", "--method", "enumeration", "--size", "20x20"], "max_states"),
-    (["logz", "phi4"], "finite space"),
+    (["logz", "phi4"], "no exact method can do 16 sites"),
     (["logz", "potts", "-p", "q=0"], "potts(q)"),
     (["logz", "potts", "-p", "q=2.5"], "integer"),
     (["logz", "p_spin", "-p", "p=99"], "p <= n_sites"),
