@@ -91,7 +91,7 @@ class Auto:
         if h.space == LINE and h.degree <= 2:
             return Gaussian(max_memory=self.max_memory), "the Hamiltonian is quadratic"
         one_layer = _log2_of_a_layer(h)
-        summable = one_layer + np.log2(h.n_sites) <= np.log2(MOST_OPERATIONS)
+        summable = one_layer + np.log2(max(h.n_sites, 1)) <= np.log2(MOST_OPERATIONS)
         by_layer = LayerSum(MOST), f"two layers, one of 2^{one_layer:.0f} states"
         if summable and not _is_finite(h):
             return by_layer
@@ -131,7 +131,6 @@ class Auto:
             f"no exact method can do {h.n_sites} sites with 2^{log2:.0f} configurations "
             f"(contraction: {refusal}): use a smaller system or a sampled method."
         )
-
 
     def _quadrature(self, h: Hamiltonian) -> Quadrature:
         real = Quadrature(estimator=self)

@@ -137,9 +137,13 @@ def _scaled(term: Term, h: Hamiltonian, scale: Float[Array, ""], real: np.ndarra
     if real.all() and not isinstance(term, Sites):
         return term.scaled(scale ** term.degree(h.space))
     rows: Sites = term if isinstance(term, Sites) else term.to_sites(h.shape, h.space)
-    factors = np.sum(real[rows.rows], axis=-1)
-    factors = factors.reshape(len(factors), -1)[:, 0]
-    return Sites(rows.coefficient * scale ** jnp.asarray(factors, h.dtype), rows.table)
+    table = rows.table.array
+    n, degree = len(table), table.shape[-1]
+    summed = table.shape[1] if table.ndim == 3 else 1
+    each = jnp.repeat(jnp.broadcast_to(rows.coefficient, (n,)), summed)
+    monomials = table.reshape(n * summed, degree)
+    factors = np.sum(real[monomials], axis=-1)
+    return Sites(each * scale ** jnp.asarray(factors, h.dtype), monomials)
 
 
 def _real_sites(space: Space, n_sites: int) -> np.ndarray:

@@ -43,6 +43,7 @@ class BoltzmannStack:
       ShapeError: a machine has another number of visible units than the one below has hidden ones.
       SpaceError: these are of another space; or the visible units of the first are vectors.
 
+    >>> import jax
     >>> up = RBM.initial(16, 4, key=jax.random.key(0))
     >>> stack = BoltzmannStack((up, RBM.initial(4, 2, key=jax.random.key(1))))
     >>> stack(jnp.ones((4, 4)), key=jax.random.key(2)).shape, stack.compression

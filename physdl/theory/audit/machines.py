@@ -39,8 +39,8 @@ def machine_kernel(machine: RBM) -> Float[Array, "n_v n_h"]:
       TooLargeError: the kernel has more than 2^24 entries.
 
     >>> machine = RBM(jnp.array([[1.0], [-1.0]]))
-    >>> jnp.exp(machine_kernel(machine))[:, 1].round(4).tolist()  # sigma(v_1 - v_2)
-    [0.5, 0.2689, 0.7311, 0.5]
+    >>> [round(float(t), 4) for t in machine_kernel(machine)[:, 1]]  # log sigma(v_1 - v_2)
+    [-0.6931, -1.3133, -0.3133, -0.6931]
     """
     hidden = machine.hidden
     if not isinstance(machine.visible, Finite) or not isinstance(hidden, Finite):
