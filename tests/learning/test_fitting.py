@@ -170,6 +170,7 @@ class TestCheckpoints:
         assert pieces > 1
         same(found, whole)
 
+    @pytest.mark.slow
     def test_killed_and_started_again(self, tmp_path):
         script = tmp_path / "run.py"
         script.write_text(SCRIPT)
