@@ -26,6 +26,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from physdl.errors import SettingError, ShapeError
 from physdl.estimators import CouplingBox, Estimator, LearnedEstimator
+from physdl.learning._falling import falling_adam
 from physdl.learning.training import TrainingStatus, train
 from physdl.networks import Corrected, Network, mlp, quadratic_fit
 from physdl.pytree import is_traced, module, static
@@ -223,7 +224,11 @@ def amortise(
     seen, rest = (_taken(data, at) for at in (slice(None, -held), slice(-held, None)))
     objective = _objective(seen, start, gradient_weight, mirror=mirror, batch_size=batch_size)
     done = train(
-        objective, start, optimizer=optimizer or _standard(n_steps), n_steps=n_steps, key=train_key
+        objective,
+        start,
+        optimizer=optimizer or falling_adam(RATE, n_steps),
+        n_steps=n_steps,
+        key=train_key,
     )
     f = dataclasses.replace(objective.frame, network=done.result)
     errors, value_error, gradient_error = _held_out(f, *rest)
@@ -272,11 +277,6 @@ def _mirror(box: CouplingBox, odd: Sequence[int]) -> tuple[int, ...] | None:
 
 def _taken(data: Any, at: Any) -> Any:
     return jax.tree.map(lambda v: v[at], data)
-
-
-@functools.cache
-def _standard(n_steps: int) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(RATE, n_steps))
 
 
 @functools.partial(jax.jit, static_argnames=("mirror", "batch_size"))

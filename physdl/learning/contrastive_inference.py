@@ -21,6 +21,7 @@ from physdl.ensemble import Ensemble
 from physdl.errors import SettingError, StructureError
 from physdl.estimators import AIS
 from physdl.hamiltonian import Hamiltonian
+from physdl.learning._falling import falling_adam
 from physdl.learning._samples import Samples, checked, require_varied
 from physdl.learning.contrastive import Contrast, Contrastive, contrastive_objective
 from physdl.learning.inverse import InferenceStatus, Inferred
@@ -91,11 +92,10 @@ def contrastive_divergence(
     inner = contrastive_objective(data, phase, batch_size=size, moments=moments, l2=l2)
     objective = Averaged(inner, jnp.asarray(n_steps // 2, start.dtype))
     state_key, train_key, measure_key = random.split(key, 3)
-    rates = optax.cosine_decay_schedule(RATE, n_steps)
     done = train(
         objective,
         start,
-        optimizer=optax.adam(rates) if optimizer is None else optimizer,
+        optimizer=optimizer or falling_adam(RATE, n_steps),
         n_steps=n_steps,
         key=train_key,
         state=objective.start(start, key=state_key),

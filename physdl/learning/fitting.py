@@ -45,7 +45,7 @@ __all__ = ["fit"]
 
 S = TypeVar("S")
 LOOKS = 20
-DIFFERS = "objective, start, optimiser, key, length"
+DIFFERS = "objective, monitor, start, optimiser, key, length"
 
 
 def fit(
@@ -125,14 +125,16 @@ def fit(
         _advanced, arrays, rest=rest, optimizer=optimizer, room=stride, ensemble=ensemble
     )
     course = Course.new(first, loop, key, n_steps, stride)
+    watched = None if monitor is None else divided(monitor)
+    look = None if watched is None else functools.partial(_monitored, *watched)
     folder = None
     if checkpoint is not None:
         words = [__version__, n_steps, stride, patience, monitor is None]
-        folder = Checkpoint(checkpoint, digest((arrays, first, key), words), DIFFERS)
+        data = (arrays, first, key, watched and watched[0])
+        folder = Checkpoint(checkpoint, digest(data, words), DIFFERS)
         found = folder.load(course.saved())
         if found is not None:
             course.restore(checkpoint, *found)
-    look = None if monitor is None else functools.partial(_monitored, *divided(monitor))
     total = n_steps if progress else None
     with progress_bar(total, "compiling", Course.told) as show:
         while course.goes_on(patience):

@@ -14,7 +14,6 @@ infinite. Inside, ``error`` is the largest standard deviation of a coupling on f
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +26,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from physdl.errors import SettingError, ShapeError
+from physdl.learning._falling import falling_adam
 from physdl.learning.imitation import imitate
 from physdl.learning.training import TrainingStatus
 from physdl.networks import Corrected, Network, mlp, quadratic_fit
@@ -196,7 +196,7 @@ def learn_rg(
         dataclasses.replace(target, trend=trend, unit=unit),
         start,
         Uniform(n),
-        optimizer=optimizer or _standard(n_steps),
+        optimizer=optimizer or falling_adam(RATE, n_steps),
         n_steps=n_steps,
         batch_size=batch_size,
         jacobian_weight=jacobian_weight,
@@ -225,11 +225,6 @@ def _same_structure(k: Any, like: Any) -> None:
 
 def _points(key: Key[Array, ""], n_points: int, n: int) -> Float[Array, "k n"]:
     return jax.random.uniform(key, (n_points, n), minval=-1.0, maxval=1.0)
-
-
-@functools.cache
-def _standard(n_steps: int) -> optax.GradientTransformation:
-    return optax.adam(optax.cosine_decay_schedule(RATE, n_steps))
 
 
 @jax.jit

@@ -22,6 +22,7 @@ from jaxtyping import Array, Key
 from physdl.errors import PhysdlError, SettingError
 from physdl.estimators import Autoregressive, Estimate
 from physdl.hamiltonian import Hamiltonian
+from physdl.learning._falling import falling_adam
 from physdl.learning.reverse_kl import minimise_free_energy
 from physdl.networks import frontier
 from physdl.networks.autoregressive import shifted
@@ -112,8 +113,7 @@ class VariationalAutoregressive:
 
 @functools.cache
 def _rule(rate: float, n_steps: int) -> optax.GradientTransformation:
-    rates = optax.cosine_decay_schedule(rate, n_steps)
-    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rates))
+    return optax.chain(optax.clip_by_global_norm(1.0), falling_adam(rate, n_steps))
 
 
 def _is_cyclic(h: Hamiltonian) -> bool:
