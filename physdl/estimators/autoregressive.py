@@ -24,7 +24,7 @@ import math
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
@@ -32,7 +32,7 @@ from physdl.estimators._base import Estimate, Status
 from physdl.estimators._sampled import LIKELY, at_least, log_mean, required, sampled
 from physdl.hamiltonian import Hamiltonian
 from physdl.networks import AutoregressiveNetwork, Mixture, frontier
-from physdl.networks.autoregressive import shifted
+from physdl.networks.autoregressive import is_invariant, shifted
 from physdl.numerics import logsumexp
 from physdl.pytree import module, static
 from physdl.sampling import _random as random
@@ -42,7 +42,6 @@ __all__ = ["Autoregressive"]
 
 AT_ONCE = 512
 N_SHIFTED = 256
-INVARIANT = 1e-6
 ASYMMETRIC = 0.1
 HEAVY = 4.0
 APART = 4.0
@@ -190,15 +189,9 @@ def _symmetry(
     if isinstance(h.space, Product):
         return least
     x, log_q = x[:N_SHIFTED], log_q[:N_SHIFTED]
-    energy = jax.vmap(h)(x)
     for shift in range(1, q.n_states):
         image = jax.vmap(lambda x, s=shift: shifted(h, x, s))(x)
         ratio = jax.vmap(q.log_prob)(image) - log_q
         overlap = jnp.mean(jnp.exp(jnp.minimum(ratio, 0))).astype(h.dtype)
-        least = jnp.where(_same(energy, jax.vmap(h)(image)), jnp.minimum(least, overlap), least)
+        least = jnp.where(is_invariant(h, x, shift), jnp.minimum(least, overlap), least)
     return least
-
-
-def _same(a: Float[Array, " n"], b: Float[Array, " n"]) -> Bool[Array, ""]:
-    scale = 1 + jnp.max(jnp.abs(jnp.where(jnp.isfinite(a), a, 0)))
-    return jnp.all((a == b) | (jnp.abs(a - b) <= INVARIANT * scale))

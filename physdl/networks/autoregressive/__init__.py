@@ -1,5 +1,6 @@
 """Autoregressive networks: distributions on finite spaces with exact draws and exact log q."""
 
+from physdl.networks.autoregressive._labelled import is_invariant as is_invariant
 from physdl.networks.autoregressive._labelled import shifted as shifted
 from physdl.networks.autoregressive.attention import transformer as transformer
 from physdl.networks.autoregressive.autoregressive_network import (

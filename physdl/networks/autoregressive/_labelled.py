@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
 from physdl.errors import ShapeError
@@ -13,9 +14,10 @@ from physdl.hamiltonian import Hamiltonian
 from physdl.hamiltonian.factors import require_finite
 from physdl.spaces import labels
 
-__all__ = ["allowed_labels", "code_table", "labels_of", "shifted", "states_of"]
+__all__ = ["allowed_labels", "code_table", "is_invariant", "labels_of", "shifted", "states_of"]
 
 PURPOSE = "an autoregressive network"
+ROUNDING = 1e-6
 
 
 def allowed_labels(h: Hamiltonian) -> NDArray[np.bool_]:
@@ -57,3 +59,11 @@ def shifted(h: Hamiltonian, x: ArrayLike, shift: ArrayLike) -> Float[Array, " *s
     """The configuration with every label moved on by a number, the last to the first."""
     q = allowed_labels(h).shape[1]
     return states_of(h, (labels_of(h, x) + jnp.asarray(shift, jnp.int32)) % q)
+
+
+def is_invariant(h: Hamiltonian, x: Float[Array, " n *state"], shift: ArrayLike) -> Bool[Array, ""]:
+    """Whether the energies of these configurations stay when all labels are moved on."""
+    before = jax.vmap(h)(x)
+    after = jax.vmap(lambda x: h(shifted(h, x, shift)))(x)
+    scale = 1 + jnp.max(jnp.abs(jnp.where(jnp.isfinite(before), before, 0)))
+    return jnp.all((before == after) | (jnp.abs(before - after) <= ROUNDING * scale))
