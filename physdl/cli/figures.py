@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from physdl.errors import FormatError, MissingDependencyError
+from physdl import plotting
+from physdl.errors import FormatError
 
 __all__ = ["figure"]
 
@@ -13,19 +14,10 @@ __all__ = ["figure"]
 @contextmanager
 def figure(path: Path) -> Iterator[Any]:
     """Axes of a picture that is saved when the block ends."""
-    try:
-        import matplotlib
-
-        matplotlib.use("Agg")
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise MissingDependencyError("matplotlib", "--plot") from error
-    drawn, axes = plt.subplots(figsize=(6, 4.5))
-    try:
+    with plotting.style():
+        axes: Any = plotting.new_axes(figsize=(6.0, 4.5))
         yield axes
-        drawn.tight_layout()
-        drawn.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be written: {error}.") from error
-    finally:
-        plt.close(drawn)
+        try:
+            axes.figure.savefig(path, dpi=130)
+        except (OSError, ValueError) as error:
+            raise FormatError(f"{path} cannot be written: {error}.") from error

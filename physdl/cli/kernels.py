@@ -14,7 +14,7 @@ from physdl.cli.parameters import fitted
 from physdl.errors import SettingError, UnknownNameError
 from physdl.hamiltonian import Hamiltonian
 from physdl.sampling import Kernel
-from physdl.spaces import Line, Sphere
+from physdl.spaces import Line
 
 __all__ = ["KERNELS", "Move", "kernel", "listing"]
 
@@ -59,13 +59,9 @@ def _nuts(h: Hamiltonian, given: dict[str, Any], key: Key[Array, ""]) -> Kernel:
     return sampling.NUTS(**given) if given else sampling.tune_nuts(h, key=key)[0]
 
 
-def _local(h: Hamiltonian, given: dict[str, Any], key: Key[Array, ""]) -> Kernel:
+def _suitable(h: Hamiltonian, given: dict[str, Any], key: Key[Array, ""]) -> Kernel:
     """Heat bath on finite spaces, with reflections on spheres, HMC on the line."""
-    if h.space == Line():
-        return _stepping(sampling.HMC, n_leapfrogs=10, jitter=0.2)(h, given, key)
-    if isinstance(h.space, Sphere):
-        return sampling.Cycle([sampling.HeatBath(**given), *[sampling.Overrelaxation()] * 4])
-    return sampling.HeatBath(**given)
+    return sampling.HeatBath(**given) if given else sampling.suitable_kernel(h, key=key)
 
 
 def _tempered(h: Hamiltonian, given: dict[str, Any], key: Key[Array, ""]) -> Kernel:
@@ -93,7 +89,7 @@ KERNELS: dict[str, tuple[Callable[..., Any], Make]] = {
     "mala": (sampling.MALA, _stepping(sampling.MALA)),
     "nuts": (sampling.NUTS, _nuts),
     "parallel-tempering": (sampling.ParallelTempering, _tempered),
-    "auto": (sampling.HeatBath, _local),
+    "auto": (sampling.HeatBath, _suitable),
 }
 
 

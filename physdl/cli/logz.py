@@ -8,8 +8,6 @@ import click
 import jax
 import numpy as np
 
-from physdl.cli.methods import COMPARE, comparison
-from physdl.cli.methods import method as named_method
 from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
 from physdl.cli.output import memory, progress, set_precision
@@ -18,6 +16,8 @@ from physdl.estimators import Agreement, Estimate, Estimator, Status, site_margi
 from physdl.hamiltonian import Hamiltonian
 from physdl.hamiltonian.factors import require_finite
 from physdl.hamiltonian.potential import state_counts
+from physdl.report.methods import COMPARE, comparison
+from physdl.report.methods import method as named_method
 
 __all__ = ["run", "summary"]
 

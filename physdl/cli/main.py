@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from physdl import __version__
+from physdl.cli.times import duration
 from physdl.errors import PhysdlError, UnknownNameError
 
 __all__ = ["main"]
@@ -19,10 +20,10 @@ Examples:
   physdl logz ising --lattice square --size 16x16 -p coupling=0.44
   physdl logz model.uai --evidence model.uai.evid --json
   physdl logz spinglass.txt -p beta=2 --method contraction --max-memory 8GiB
-  physdl logz ising --size 64x64 -p coupling=0.44 --method mbar --budget 60
+  physdl logz ising --size 64x64 -p coupling=0.44 --method mbar --budget 60s
   physdl logz model.uai --method compare --stderr 0.01
   physdl info model.uai
-  physdl study ising
+  physdl study ising --budget 2min --out report.html
   physdl sample ising --size 64x64 --kernel swendsen-wang --sweeps 5000
   physdl rg ising --size 8x8 -p coupling=0.3 --exponents --plot flow.png
   physdl compile phi4 --radius 1.5 --tolerance 1e-4
@@ -30,6 +31,7 @@ Examples:
 """
 
 
+REPORT_HELP = "Where to save it, .html or .json; study-MODEL.html by default."
 OUT_HELP = "Keep configurations here (.npz), up to 1000 in all."
 MAP_HELP = "See: physdl maps."
 PLOT_HELP = "Draw the flow (.png, .pdf, .svg)."
@@ -146,8 +148,8 @@ def _budget_options(command: F) -> F:
 @click.option("--marginals", is_flag=True, help="Also the probabilities of every site's states.")
 @click.option(
     "--budget",
-    type=click.FloatRange(0, min_open=True),
-    metavar="SECONDS",
+    type=duration,
+    metavar="TIME",
     help="Repeat and refine a sampled method for this time.",
 )
 @click.option(
@@ -176,16 +178,24 @@ def info(**options: Any) -> None:
 @_model_options
 @_budget_options
 @click.option(
-    "--out",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Also save the report here (.json).",
+    "--budget",
+    type=duration,
+    metavar="TIME",
+    default="60s",
+    show_default=True,
+    help="For the report.",
 )
-def study(out: Path | None, **options: Any) -> None:
-    """A report on MODEL: what it is, log Z by every method that applies, observables."""
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help=REPORT_HELP)
+def study(**options: Any) -> None:
+    """A report on MODEL, and a page of it: structure, log Z, observables, flows, networks.
+
+    What it is, log Z by every method that applies and whether they agree,
+    observables, its flow under every renormalization map that has it, networks
+    that stand for it. Ctrl-C ends it; what is there is saved.
+    """
     from physdl.cli.study import run
 
-    run(out=out, **options)
+    run(**options)
 
 
 @main.command()
@@ -300,7 +310,7 @@ def models() -> None:
 @main.command()
 def methods() -> None:
     """The methods for log Z, one line each."""
-    from physdl.cli.methods import listing
+    from physdl.report.methods import listing
 
     click.echo(listing())
 

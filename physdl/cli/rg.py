@@ -1,6 +1,5 @@
 """``physdl rg``: the flow of a model's couplings, its fixed point, exponents and critical point."""
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +7,23 @@ import click
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
 from physdl import rg
-from physdl.cli import maps, schemes
+from physdl.cli import schemes
 from physdl.cli.figures import figure
-from physdl.cli.maps import MAPS, Renormalized
 from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
 from physdl.cli.output import progress, set_precision
 from physdl.cli.schemes import INFINITE, NAMES
 from physdl.errors import SettingError, UnknownNameError
-from physdl.rg import RGMap, RGStatus
+from physdl.report import maps
+from physdl.report.flows import fixed_point_of, flow_of
+from physdl.report.maps import MAPS, Renormalized
+from physdl.rg import RGStatus
 
 __all__ = ["listing", "run"]
 
-LEAST, MOST = 0.01, 8.0
 SHOWN = 8
-NEAR = 0.2
-UNDIVIDED = "No fixed point divides the line of these models."
-AWAY = "The critical flow runs away: its fixed point lies at infinite couplings."
 
 
 def run(
@@ -69,9 +65,9 @@ def run(
         start = MAPS[name][0](h, scale)
         stage("renormalizing")
         values = {"map": name, "couplings": list(start.names)}
-        values |= _flow(start, steps)
+        values |= flow_of(start, steps)
         if fixed_point or exponents or start.couplings is None:
-            values |= _fixed(start, exponents)
+            values |= fixed_point_of(start, exponents=exponents)
         if plot:
             stage("drawing")
             _draw(start, values, plot)
@@ -89,58 +85,6 @@ def _refuse(given: dict[str, Any], name: str) -> None:
 def listing() -> str:
     """All maps, one line each."""
     return f"{maps.listing()}\n{schemes.listing()}"
-
-
-def _flow(start: Renormalized, steps: int) -> dict[str, Any]:
-    if start.couplings is None:
-        return {}
-    found = rg.flow(start.map, start.couplings, steps)
-    rows = jnp.concatenate([start.couplings[None], found.couplings])
-    numbers = {
-        "error": float(jnp.max(found.error)),
-        "free_energy": float(rg.free_energy(start.bound or start.map, start.couplings)),
-    }
-    known = {name: value for name, value in numbers.items() if math.isfinite(value)}
-    return {"flow": np.asarray(rows).tolist(), **known}
-
-
-def _fixed(start: Renormalized, exponents: bool) -> dict[str, Any]:
-    guess = start.guess
-    values: dict[str, Any] = {}
-    if guess is None:
-        assert start.couplings is not None
-        line = start.couplings
-        crossing = rg.critical_point(
-            start.map, lambda t: t * line, LEAST, MOST, phase=lambda k: k[0]
-        )
-        status = RGStatus(int(crossing.status))
-        if status is not RGStatus.OK:
-            return {"status": "NONE", "message": UNDIVIDED}
-        values["critical_scale"] = float(crossing.parameter)
-        guess = _nearest(start.map, crossing.couplings)
-    found = rg.fixed_point(start.map, guess)
-    moved = float(jnp.max(jnp.abs(found.couplings - guess)))
-    if moved > NEAR * float(jnp.max(jnp.abs(guess))):
-        return values | {"status": "NONE", "message": AWAY}
-    values["fixed_point"] = np.asarray(found.couplings).tolist()
-    values["status"] = RGStatus(int(found.status)).name
-    if exponents:
-        out = rg.exponents(start.map, found)
-        values["y"] = np.asarray(out.y).tolist()
-        values["eigenvalues"] = np.real(np.asarray(out.eigenvalues)).tolist()
-        values["kinds"] = list(out.kinds())
-        values |= {"series": start.series} if start.series else {}
-        values["status"] = RGStatus(int(max(found.status, out.status))).name
-    return values
-
-
-def _nearest(map_: RGMap, critical: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Where the flow from a critical point first slows down most: near its fixed point."""
-    steps = rg.flow(map_, critical, 60).couplings
-    path = jnp.concatenate([critical[None], steps])
-    moved = np.max(np.abs(np.diff(path, axis=0)), axis=1)
-    faster = np.flatnonzero(moved[1:] > moved[:-1])
-    return path[faster[0] if len(faster) else -1]
 
 
 def _text(title: str, values: dict[str, Any]) -> str:

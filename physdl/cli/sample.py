@@ -16,27 +16,15 @@ from physdl.cli.named import build
 from physdl.cli.output import as_json as to_json
 from physdl.cli.output import progress, set_precision
 from physdl.cli.parameters import parse
-from physdl.errors import SettingError, ShapeError
+from physdl.errors import SettingError
 from physdl.hamiltonian import Hamiltonian
-from physdl.sampling import Run, Series, jackknife
+from physdl.report.observables import derived
+from physdl.sampling import Run, Series
 from physdl.sampling._chains import n_yielded
 
-__all__ = ["derived", "run"]
+__all__ = ["run"]
 
 KEPT = 1000
-
-
-def derived(out: Run, n_sites: int) -> dict[str, Any]:
-    """Quantities that are functions of means, with errors by jackknife."""
-    energy, abs_m, m2, m4 = (out[name] for name in ("energy", "abs_m", "m2", "m4"))
-    try:
-        return {
-            "specific_heat": jackknife(lambda e: (e[1] - e[0] ** 2) / n_sites, [energy]),
-            "susceptibility": jackknife(lambda a, b: n_sites * (b[0] - a[0] ** 2), [abs_m, m2]),
-            "binder": jackknife(lambda b, c: 1 - c[0] / (3 * b[0] ** 2), [m2, m4]),
-        }
-    except ShapeError:
-        return {}
 
 
 def run(

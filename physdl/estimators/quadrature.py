@@ -80,7 +80,7 @@ class Quadrature:
     def __call__(self, h: Hamiltonian, *, key: Key[Array, ""] | None = None) -> Estimate:
         """The estimate; deterministic, ``key`` is not used."""
         del key
-        if not _real_sites(h.space, h.n_sites).any():
+        if not self.applies(h):
             raise SpaceError(f"quadrature is for sites on LINE, got {h.space!r}: use Auto.")
         held = jax.lax.stop_gradient(h)
         radius = _radius(held) if self.radius is None else jnp.asarray(self.radius, h.dtype)
@@ -103,6 +103,10 @@ class Quadrature:
             method=f"quadrature with {self.n_nodes} nodes a site: {estimate.method}",
             n_sites=h.n_sites,
         )
+
+    def applies(self, h: Hamiltonian) -> bool:
+        """Whether there is a real site to be summed over nodes."""
+        return bool(_real_sites(h.space, h.n_sites).any())
 
     def _summed(self, h: Hamiltonian, radius: Float[Array, ""], n: int) -> Estimate:
         return (self.estimator or Contraction())(discretised(h, radius, n))

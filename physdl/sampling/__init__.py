@@ -37,5 +37,6 @@ from physdl.sampling.perfect import exact_sample as exact_sample
 from physdl.sampling.population import population_annealing as population_annealing
 from physdl.sampling.result import Run as Run
 from physdl.sampling.result import RunStatus as RunStatus
+from physdl.sampling.suitable import suitable_kernel as suitable_kernel
 from physdl.sampling.tempering import ParallelTempering as ParallelTempering
 from physdl.sampling.tempering import Replicas as Replicas

@@ -89,8 +89,9 @@ def test_numbers_that_json_lacks_are_words_and_have_a_status(tmp_path):
     )
     assert out["status"] == "NONFINITE"
     assert not math.isfinite(float(out["log_z"]))
-    rows = answer("study", zero)["log_z"]
-    assert rows["enumeration"]["log_z"] == "-inf"
+    page = tmp_path / "zero.html"
+    rows = answer("study", zero, "--budget", "12", "--method", "enumeration", "--out", page)
+    assert rows["log_z"]["enumeration"]["log_z"] == "-inf"
 
 
 def test_marginals_have_one_entry_per_state(tmp_path):
@@ -101,10 +102,29 @@ def test_marginals_have_one_entry_per_state(tmp_path):
     assert [sum(row) for row in rows] == pytest.approx([1, 1])
 
 
-def test_report_is_saved(tmp_path):
+def test_report_is_saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("study", "ising", "--size", "3x3", "--method", "enumeration")
+    older = tmp_path / "study-ising.html"
+    older.write_text("an older report")
+    out = answer(*words, "--budget", "9s")
+    assert (out["saved"], older.read_text()) == ("study-ising-2.html", "an older report")
+    assert "<h1>ising on square 3x3" in (tmp_path / "study-ising-2.html").read_text()
+    assert out["log_z"]["enumeration"]["status"] == "OK"
     path = tmp_path / "report.json"
-    assert run("study", "ising", "--size", "3x3", "--out", path).exit_code == 0
-    assert strict(path.read_text())["log_z"]["enumeration"]["status"] == "OK"
+    assert run(*words, "--budget", "0.001", "--out", path).exit_code == 0
+    assert strict(path.read_text())["parameter_counts"]["any function of the sites"] == 511
+
+
+def test_an_interrupted_report_is_saved_as_far_as_it_went(tmp_path, monkeypatch):
+    def interrupted(h):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("physdl.report.approximations.compiled", interrupted)
+    done = run("study", "ising", "--size", "3x3", "--method", "enumeration", "--budget", "20s")
+    assert done.exit_code == 130 and "not complete" in done.output
+    assert "not complete" in (tmp_path / "study-ising.html").read_text()
 
 
 def test_without_words_the_help_is_shown():
@@ -248,6 +268,10 @@ BAD = [
     (["logz", "phi4", "--evidence", "x.evid"], "evidence needs a finite space"),
     (["study", "ising", "--out", "no/such/folder/x.json"], "--out"),
     (["study", "ising", "--out", "."], "--out"),
+    (["study", "ising", "--out", "report.txt"], ".html"),
+    (["study", "ising", "--budget", "soon"], "60s"),
+    (["study", "ising", "--budget", "0"], "above zero"),
+    (["study", "ising", "--method", "enumerate"], "did you mean 'enumeration'"),
     (["study", "ising", "--max-memory", "-1"], "memory"),
     (["logz", "ising", "-p", "coupling=1..2"], "'1..2'"),
     (["logz", "ising", "-p", "coupling=[1,2,3]"], "shape"),

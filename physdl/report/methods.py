@@ -1,4 +1,4 @@
-"""The methods for log Z by their names on the command line."""
+"""The methods for log Z by their names, as ``physdl logz --method`` has them."""
 
 import inspect
 from collections.abc import Callable

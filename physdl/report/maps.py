@@ -1,4 +1,4 @@
-"""What ``--map`` names: for each map, where a model lies among its couplings.
+"""Renormalization maps by their names: for each, where a model lies among its couplings.
 
 A row of ``MAPS`` reads the couplings off a Hamiltonian, or refuses a model that the map does not
 have. Maps of field theories have no couplings of a lattice model; of these a model gives the number

@@ -1,0 +1,189 @@
+r"""log Z by every method that applies within a time: exact ones first, samplers with the rest.
+
+An exact method is asked what it would cost before it runs, and left out where that is more than the
+time; a sampled one is repeated and grows in its share of the time, or until its error is a
+hundredth of a nat (``estimators.Refined``), so it always ends with an error bar and a status.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+
+from physdl.errors import PhysdlError
+from physdl.estimators import (
+    Auto,
+    Contraction,
+    Enumeration,
+    Estimate,
+    Estimator,
+    Planar,
+    Quadrature,
+    Refined,
+    Status,
+    TransferMatrix,
+)
+from physdl.estimators.quadrature import discretised
+from physdl.hamiltonian import Hamiltonian
+from physdl.hamiltonian.potential import state_counts
+from physdl.report.methods import method
+from physdl.spaces import Finite, Product
+
+__all__ = ["APPROXIMATE", "EXACT", "SAMPLED", "Clock", "Row", "count", "moments"]
+
+EXACT = (
+    "enumeration",
+    "transfer-matrix",
+    "contraction",
+    "planar",
+    "layer-sum",
+    "gaussian",
+    "quadrature",
+)
+APPROXIMATE = ("boundary-mps", "tensor", "tap")
+SAMPLED = ("reverse-ais", "mbar", "pa", "ti", "wang-landau", "ais")
+PER_SECOND = 1e9
+ENUMERATED_PER_SECOND = 5e9
+ENOUGH = 0.01
+
+
+class Clock:
+    """Seconds that are left of a budget."""
+
+    def __init__(self, seconds: float, start: float | None = None):
+        self.start = time.monotonic() if start is None else start
+        self.seconds = seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds to the end; negative after it."""
+        return self.start + self.seconds - time.monotonic()
+
+    def until(self, share: float) -> "Clock":
+        """The clock of a part that ends at this share of the budget."""
+        return Clock(share * self.seconds, self.start)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method's answer.
+
+    Attributes:
+      method: the method's name.
+      estimate: its estimate, or ``None`` where it does not apply.
+      note: what was done, or why it was not.
+      seconds: the time it took, compilation included.
+    """
+
+    method: str
+    estimate: Estimate | None
+    note: str
+    seconds: float
+
+    @property
+    def trusted(self) -> bool:
+        """Whether there is an estimate that calls itself OK."""
+        return self.estimate is not None and int(self.estimate.status) == Status.OK
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is trusted and has no error."""
+        return self.trusted and self.estimate is not None and float(self.estimate.stderr) == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain numbers and words."""
+        numbers: dict[str, Any] = dict.fromkeys(("log_z", "stderr", "lower", "upper", "status"))
+        if self.estimate is not None:
+            numbers = {name: float(getattr(self.estimate, name)) for name in list(numbers)[:4]}
+            numbers["status"] = Status(int(self.estimate.status)).name
+        return {**numbers, "note": self.note, "seconds": round(self.seconds, 3)}
+
+
+def count(
+    h: Hamiltonian,
+    names: tuple[str, ...],
+    clock: Clock,
+    *,
+    max_memory: int,
+    key: Key[Array, ""],
+) -> Iterator[tuple[str, Row | None]]:
+    """(name, None) before each method runs, and (name, row) after; time is shared out equally."""
+    keys = [jax.random.fold_in(key, number) for number in range(len(names))]
+    for number, (name, own) in enumerate(zip(names, keys, strict=True)):
+        yield name, None
+        yield name, _row(h, name, clock, len(names) - number, max_memory, own)
+
+
+def _row(
+    h: Hamiltonian, name: str, clock: Clock, n_left: int, max_memory: int, key: Key[Array, ""]
+) -> Row:
+    if clock.left <= 0:
+        return Row(name, None, "no time was left: give a larger budget.", 0.0)
+    start = time.perf_counter()
+    made: Estimator = method(name, max_memory)
+    try:
+        if name in SAMPLED:
+            made = Refined(made, stderr=ENOUGH, seconds=max(clock.left / n_left, 1e-3))
+        elif (seconds := _seconds(made, h)) > clock.left:
+            note = f"it would take about {seconds:.2g} s: give a larger budget."
+            return Row(name, None, note, time.perf_counter() - start)
+        estimate = made(h, key=key)
+        estimate.log_z.block_until_ready()
+        return Row(name, estimate, estimate.method, time.perf_counter() - start)
+    except PhysdlError as error:
+        return Row(name, None, str(error), time.perf_counter() - start)
+
+
+def _seconds(made: Estimator, h: Hamiltonian) -> float:
+    """About how long an exact method would run, from the operations it counts beforehand.
+
+    Raises:
+      PhysdlError: the method does not apply.
+    """
+    if isinstance(made, Enumeration) and isinstance(h.space, Finite | Product):
+        states = float(np.sum(np.log2(state_counts(h.space, h.n_sites))))
+        return float(2.0 ** min(states, 1000.0)) / ENUMERATED_PER_SECOND
+    if isinstance(made, TransferMatrix):
+        return float(jax.eval_shape(made.layers, h).operations) / PER_SECOND
+    if isinstance(made, Planar):
+        return float(made.blocks(h).operations) / PER_SECOND
+    if isinstance(made, Contraction):
+        return float(made.plan(h)[1].operations) / PER_SECOND
+    if isinstance(made, Quadrature) and made.applies(h):
+        nodes = discretised(h, jnp.ones((), h.dtype), made.n_nodes)
+        return _seconds(made.estimator or Contraction(), nodes)
+    return 0.0
+
+
+def moments(h: Hamiltonian, *, max_memory: int) -> tuple[float | None, float | None]:
+    r"""<H> = -d log Z(beta H) / d beta and its variance at beta = 1, by an exact method.
+
+    Forward derivatives: for one beta they are the cheapest. Estimators that compile themselves see
+    known coefficients and leave their other path out. ``None`` where no exact method applies.
+    """
+    auto = Auto(max_memory=max_memory)
+    try:
+        chosen, _ = auto.choose(h)
+    except PhysdlError:
+        return None, None
+
+    def log_z(beta: jax.Array) -> jax.Array:
+        return auto(beta * h).log_z
+
+    def slope(beta: jax.Array) -> jax.Array:
+        out: jax.Array = jax.jvp(log_z, (beta,), (one,))[1]
+        return out
+
+    def both(beta: jax.Array) -> tuple[jax.Array, jax.Array]:
+        energy, heat = jax.jvp(slope, (beta,), (one,))
+        return energy, heat
+
+    one = jnp.ones((), h.dtype)
+    known = isinstance(chosen, Enumeration | TransferMatrix)
+    energy, heat = (both if known else jax.jit(both))(one)
+    return -float(energy), float(heat)
