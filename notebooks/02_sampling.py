@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from physdl import lattices, models, reference, sampling, statistics
+from physdl import lattices, models, plotting, reference, sampling
 
 jax.config.update("jax_enable_x64", True)
 quick = bool(os.environ.get("PHYSDL_QUICK"))
@@ -36,35 +36,30 @@ critical = reference.square_critical_coupling()
 
 # %%
 size = 64 if quick else 256
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.5), layout="constrained")
 for ax, ratio in zip(axes, (0.9, 1.0, 1.05), strict=True):
     h = models.ising(lattices.square(size, size), ratio * critical)
     out = sampling.run(sampling.SwendsenWang(), h, key=jax.random.key(1), n_sweeps=100, n_chains=1)
-    ax.imshow(out.state[0], cmap="cividis", interpolation="nearest")
-    ax.set(title=f"K = {ratio:g} $K_c$", xticks=[], yticks=[])
+    plotting.configuration(h, out.state[0], bar=False, ax=ax).set_title(f"K = {ratio:g} $K_c$")
 plt.show()
 
 # %% [markdown]
 # ## How fast they forget
-# The autocorrelation of $m^2$ at the critical point, against sweeps.
+# The autocorrelation of $m^2$ at the critical point, against sweeps (or Wolff clusters). A mark ends the window over
+# which it is summed to $\tau$.
 
 # %%
 length = 16 if quick else 32
 h = models.ising(lattices.square(length, length), critical)
 n_sweeps = 4000 if quick else 20_000
-figure, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
 kernels = {"Metropolis": sampling.Metropolis(), "heat bath": sampling.HeatBath(),
            "Wolff": sampling.Wolff(), "Swendsen-Wang": sampling.SwendsenWang()}  # fmt: skip
-shown = 200
+series = {}
 for name, kernel in kernels.items():
     out = sampling.run(kernel, h, key=jax.random.key(2), n_sweeps=n_sweeps, n_chains=4,
                        observables={"m2": sampling.OrderParameter(h.space, 2)})  # fmt: skip
-    series = out["m2"]
-    rho = statistics.autocorrelation(series.blocks)[: max(2, shown // series.block)]
-    ax.plot(series.block * np.arange(len(rho)), rho, label=f"{name}, $\\tau$ = {float(series.tau):.3g}")
-ax.set(xlabel="sweeps (or Wolff clusters)", ylabel="autocorrelation of $m^2$", xlim=(0, shown))
-ax.axhline(0, color="grey", lw=0.8)
-ax.legend()
+    series[name] = out["m2"]
+plotting.autocorrelation(series, n_shown=200)
 plt.show()
 
 # %% [markdown]

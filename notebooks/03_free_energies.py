@@ -19,11 +19,10 @@
 import os
 
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from physdl import estimators, lattices, models, reference
+from physdl import estimators, lattices, models, plotting, reference
 
 jax.config.update("jax_enable_x64", True)
 quick = bool(os.environ.get("PHYSDL_QUICK"))
@@ -74,7 +73,8 @@ plt.show()
 # %% [markdown]
 # ## The density of states
 # A flat walk in the energy visits both ends: from 2 ground states to 2^(N-1) typical ones. The
-# integers it should find are known exactly.
+# integers it should find are known exactly (black line). One density holds the distributions of the energy at all
+# temperatures.
 
 # %%
 side = 6 if quick else 16
@@ -90,10 +90,8 @@ found = [
 e, g, s = np.array(found).T
 known = np.array([log_counts[round(x)] for x in e])
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
-axes[0].plot(list(log_counts), list(log_counts.values()), "k-", lw=0.8, label="exact")
-axes[0].plot(e, g, ".", ms=4, label="Wang-Landau")
-axes[0].set(xlabel="energy / J", ylabel="log g", title=f"{side} x {side}")
-axes[0].legend(frameon=False)
+plotting.density_of_states(density, betas=(0.0, 0.3, 0.44, 0.6), ax=axes[0])
+axes[0].plot(list(log_counts), list(log_counts.values()), "k-", lw=0.8)
 axes[1].errorbar(e, g - known, yerr=s, fmt=".", ms=4, lw=0.6)
 axes[1].axhline(0, color="k", lw=0.8)
 axes[1].set(xlabel="energy / J", ylabel="log g - exact")
@@ -123,6 +121,7 @@ plt.show()
 
 # %% [markdown]
 # ## Do they agree?
+# Bars are standard errors, brackets are bounds, the line is Kaufman's.
 
 # %%
 methods = {
@@ -136,3 +135,5 @@ methods = {
 h = models.ising(lattices.square(8, 8), 0.42)
 agreement = estimators.Compare(methods)(h, key=jax.random.key(4))
 print(agreement)
+plotting.estimates(agreement.estimates, exact=reference.kaufman_log_z(8, 8, 0.42))
+plt.show()

@@ -24,29 +24,20 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from physdl import lattices, models, reference, rg, sampling, spaces
+from physdl import lattices, models, plotting, reference, rg, sampling, spaces
 
 jax.config.update("jax_enable_x64", True)
 quick = bool(os.environ.get("PHYSDL_QUICK"))
 
 # %% [markdown]
 # ## Bond moving: a flow of two couplings
-# The five-state clock model has two couplings, of cos(t) and cos(2 t). Arrows show one step, dots
+# The five-state clock model has two couplings, of cos(t) and cos(2 t). Arrows show the direction of a step, marks
 # the fixed points, the line is the critical surface: flows on its two sides end in different phases.
 
 # %%
 clock = rg.MigdalKadanoff(2, 2, rg.bond(spaces.clock(5)))
 n = 9 if quick else 17
-x, y = np.linspace(0, 1.4, n), np.linspace(-0.2, 0.2, n)
-seen = rg.flow_field(clock, x, y)
-arrows = np.asarray(seen.arrows)
-arrows = arrows / np.maximum(np.linalg.norm(arrows, axis=-1, keepdims=True), 1e-300)
-figure, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
-ax.quiver(x, y, arrows[..., 0], arrows[..., 1], color="0.6", angles="xy")
-ax.plot(*np.asarray(seen.separatrix).T, "tab:orange", label="critical surface")
-ax.plot(*np.asarray(seen.fixed_points).T, "ko", label="fixed points")
-ax.set(xlabel="$K_1$", ylabel="$K_2$", xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-ax.legend(frameon=False)
+plotting.flow_field(rg.flow_field(clock, np.linspace(0, 1.4, n), np.linspace(-0.2, 0.2, n)))
 plt.show()
 
 # %% [markdown]
@@ -123,7 +114,8 @@ plt.show()
 # %% [markdown]
 # ## What one majority step does to the couplings
 # Configurations of the critical square Ising model, blocked 2 x 2 by majority, then asked which
-# couplings they have: range and body, with errors. Most of what appears is a diagonal coupling.
+# couplings they have: range and body, with standard errors. Most of what appears is a diagonal coupling. The cross is
+# the coupling before.
 
 # %%
 size = 16 if quick else 32
@@ -136,16 +128,5 @@ run = sampling.run(
 blocks = rg.blocked(run.ensemble, rg.Majority(2), key=jax.random.key(1))
 basis = rg.operator_basis(torus, max_range={2: 3, 4: 2})
 fit = rg.pseudolikelihood(blocks, basis, n_blocks=64)
-values = [fit[o.name] for o in basis]
-figure, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
-ax.errorbar(
-    [float(v.value) for v in values], range(len(basis)),
-    xerr=[2 * float(v.stderr) for v in values], fmt="o",
-)
-ax.set_yticks(range(len(basis)), [o.name for o in basis], fontsize=7)
-ax.axvline(0, color="0.6", lw=1)
-ax.axvline(reference.square_critical_coupling(), color="tab:red", ls="--", label="before: nearest")
-ax.set(xlabel="renormalized coupling, two standard errors")
-ax.invert_yaxis()
-ax.legend(frameon=False)
+plotting.couplings(fit, known={"nearest neighbour": reference.square_critical_coupling()})
 plt.show()

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from physdl import estimators, lattices, models, reference, tensors
+from physdl import estimators, lattices, models, plotting, reference, tensors
 
 jax.config.update("jax_enable_x64", True)
 quick = bool(os.environ.get("PHYSDL_QUICK"))
@@ -83,12 +83,9 @@ figure, axes = plt.subplots(1, 2, figsize=(8, 3.6), layout="constrained", sharey
 for ax, scheme in zip(axes, (plain, loop), strict=True):
     steps = range(4, n_steps + 1, 2)
     left = [tensors.coarsen(scheme, bulk, n).network for n in steps]
-    seen = [tensors.conformal_data(network, n=6).dimensions[1:] for network in left]
-    ax.plot(steps, np.array(seen), ".-", color="C0")
-    for x in (1 / 8, 1, 9 / 8, 2):
-        ax.axhline(x, color="0.8", lw=1, zorder=0)
-    ax.set(xlabel="step", title=f"{type(scheme).__name__}, $\\chi$ = {scheme.chi}", ylim=(0, 2.3))
-axes[0].set(ylabel="scaling dimension")
+    seen = [tensors.conformal_data(network, n=6) for network in left]
+    plotting.conformal_tower(seen, (0, 1 / 8, 1, 9 / 8, 2), steps=steps, ax=ax)
+    ax.set(xlabel=f"step, {type(scheme).__name__}, $\\chi$ = {scheme.chi}", ylim=(-0.1, 2.3))
 plt.show()
 
 # %% [markdown]

@@ -26,7 +26,7 @@ import optax
 from sklearn.datasets import load_digits
 from sklearn.neural_network import BernoulliRBM
 
-from physdl import estimators, learning, networks
+from physdl import estimators, learning, networks, plotting
 
 jax.config.update("jax_enable_x64", True)
 quick = bool(os.environ.get("PHYSDL_QUICK"))
@@ -168,10 +168,10 @@ _, drawn = chains(machine, jnp.asarray(train[:1]), begin, key=jax.random.key(3))
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), layout="constrained")
 show(axes[0], test[:40], "digits", cmap="gray_r")
 show(axes[1], np.asarray(drawn), "drawn", cmap="gray_r")
-weights = np.asarray(machine.weights).T
-order = np.argsort(-np.linalg.norm(weights, axis=1))[:40]
-limit = np.abs(weights).max()
-show(axes[2], weights[order], "weights", cmap="RdBu_r", vmin=-limit, vmax=limit)
+weights = np.asarray(machine.weights)
+order = np.argsort(-np.linalg.norm(weights, axis=0))[:40]
+plotting.receptive_fields(weights[:, order], (8, 8), n_columns=10, bar=False, ax=axes[2])
+axes[2].set_title("weights", fontsize=9)
 plt.show()
 
 # %% [markdown]

@@ -20,12 +20,11 @@
 import os
 
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from physdl import estimators, lattices, learning, models, networks, reference
+from physdl import estimators, lattices, learning, models, networks, plotting, reference
 
 quick = bool(os.environ.get("PHYSDL_QUICK"))
 L, width, n_steps, batch = (6, 16, 300, 64) if quick else (16, 64, 4000, 128)
@@ -77,8 +76,7 @@ for name, out in (("fields alone", before), ("trained", after)):
 left.axvline(0, color="k", lw=0.8)
 left.set(xlabel=r"$\log w - \log Z$", ylabel="density", xlim=(-8, 8))
 left.legend(frameon=False)
-right.imshow(after.ensemble.states[0, 0], cmap="gray")
-right.set(xticks=[], yticks=[], title="a draw")
+plotting.configuration(h, after.ensemble.states[0, 0], ax=right).set_title("a draw")
 plt.show()
 
 # %% [markdown]

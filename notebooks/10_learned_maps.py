@@ -25,7 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
-from physdl import estimators, lattices, learning, models, networks, reference, rg, sampling, spaces
+from physdl import estimators, lattices, learning, models, networks, plotting, reference, rg, sampling, spaces
 from physdl.theory import thermometer
 
 jax.config.update("jax_enable_x64", True)
@@ -175,11 +175,8 @@ for width in (4,) if quick else (2, 4, 8):
     ).result
 figure, axes = plt.subplots(1, len(rules) - 1, figsize=(2.4 * len(rules), 2.6), layout="constrained")
 for ax, (name, rule) in zip(axes, list(rules.items())[1:]):
-    top = float(jnp.max(jnp.abs(rule.weights)))
-    shown = ax.imshow(rule.weights, cmap="RdBu_r", vmin=-top, vmax=top)
-    ax.set(xticks=[], yticks=[])
+    plotting.receptive_fields(rule.weights.reshape(-1, 1), rule.weights.shape, ax=ax)
     ax.set_title(name, fontsize=9)
-    figure.colorbar(shown)
 plt.show()
 
 # %%

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from physdl import learning as learning
     from physdl import models as models
     from physdl import networks as networks
+    from physdl import plotting as plotting
     from physdl import reference as reference
+    from physdl import report as report
+    from physdl import reproduce as reproduce
     from physdl import rg as rg
     from physdl import sampling as sampling
     from physdl import scaling as scaling
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from physdl import statistics as statistics
     from physdl import tensors as tensors
     from physdl import theory as theory
+    from physdl.bibliography import cite as cite
     from physdl.hamiltonian import Dense as Dense
     from physdl.hamiltonian import Hamiltonian as Hamiltonian
     from physdl.hamiltonian import Potential as Potential
@@ -46,7 +50,10 @@ _MODULES = (
     "learning",
     "models",
     "networks",
+    "plotting",
     "reference",
+    "report",
+    "reproduce",
     "rg",
     "sampling",
     "scaling",
@@ -61,6 +68,7 @@ _HOME = {
     "Potential": "hamiltonian",
     "Sites": "hamiltonian",
     "Stencil": "hamiltonian",
+    "cite": "bibliography",
     "conditional_energies": "hamiltonian",
     "study": "report",
 }

@@ -19,6 +19,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError, SpaceError, TooLargeError
 from physdl.hamiltonian import Dense, Hamiltonian, Sites, Stencil, Term
 from physdl.lattices import Lattice
@@ -131,6 +132,7 @@ def _scalar_field(lattice: Lattice, field: ArrayLike) -> dict[str, Term]:
 _PAIR = np.array([[[0, 0], [1, 0]]])
 
 
+@cites("ising1925")
 def ising(lattice: Lattice, coupling: ArrayLike, field: ArrayLike = 0.0) -> Hamiltonian:
     """Ising model, H = -sum_<ij> K_ij s_i s_j - sum_i h_i s_i, s_i = -1, +1.
 
@@ -155,6 +157,7 @@ def ising(lattice: Lattice, coupling: ArrayLike, field: ArrayLike = 0.0) -> Hami
     return Hamiltonian(terms, space=SPIN, shape=lattice.shape)
 
 
+@cites("edwards1975")
 def edwards_anderson(
     lattice: Lattice,
     beta: ArrayLike = 1.0,
@@ -182,6 +185,7 @@ def edwards_anderson(
     return ising(lattice, jnp.asarray(beta) * jnp.asarray(j, float), field)
 
 
+@cites("potts1952")
 def potts(lattice: Lattice, q: int, coupling: ArrayLike, field: ArrayLike = 0.0) -> Hamiltonian:
     """Potts model, H = -K sum_<ij> delta(s_i, s_j) - h . x_i over q states.
 
@@ -239,6 +243,7 @@ def heisenberg(lattice: Lattice, coupling: ArrayLike, field: ArrayLike = 0.0) ->
     return o_n(lattice, 3, coupling, field)
 
 
+@cites("blume1966", "capel1966")
 def blume_capel(
     lattice: Lattice,
     coupling: ArrayLike,
@@ -266,6 +271,7 @@ def blume_capel(
     return Hamiltonian(terms, space=spin(s), shape=lattice.shape)
 
 
+@cites("ashkin1943")
 def ashkin_teller(
     lattice: Lattice,
     coupling: ArrayLike,
@@ -293,6 +299,7 @@ def ashkin_teller(
     return Hamiltonian(terms, space=space, shape=lattice.shape)
 
 
+@cites("albergo2019")
 def phi4(
     lattice: Lattice,
     *,
@@ -349,6 +356,7 @@ def gaussian(
     return phi4(lattice, r=r, u=0.0, gradient=gradient, field=field)
 
 
+@cites("sherrington1975")
 def sherrington_kirkpatrick(
     n_sites: int, beta: ArrayLike = 1.0, field: ArrayLike = 0.0, *, mean: float = 0.0, seed: int = 0
 ) -> Hamiltonian:
@@ -385,6 +393,7 @@ def _every_site(n_sites: int, field: ArrayLike) -> dict[str, Term]:
     return {"site": Sites(-h, np.arange(n_sites)[:, None])}
 
 
+@cites("derrida1981")
 def p_spin(
     n_sites: int, p: int, beta: ArrayLike = 1.0, field: ArrayLike = 0.0, *, seed: int = 0
 ) -> Hamiltonian:
@@ -419,6 +428,7 @@ def p_spin(
     return Hamiltonian(terms, space=SPIN, shape=(n,))
 
 
+@cites("hopfield1982")
 def hopfield(patterns: ArrayLike, beta: ArrayLike = 1.0, field: ArrayLike = 0.0) -> Hamiltonian:
     """Hopfield memory, H = -beta sum_{i<j} J_ij s_i s_j - h sum_i s_i, J = xi^T xi / N.
 

@@ -24,6 +24,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 from scipy import stats
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.pytree import module
 
@@ -104,6 +105,7 @@ def _autocovariance(centred: Float[Array, "n_chains n_draws"]) -> Float[Array, "
     return jnp.fft.irfft(power, 2 * n)[:n] / n
 
 
+@cites("geyer1992")
 def autocorrelation_time(x: ArrayLike, *, window: str = "sokal") -> Mean:
     r"""Integrated autocorrelation time tau = 1/2 + sum_{t >= 1} rho(t), in draws, with its error.
 
@@ -159,6 +161,7 @@ def mean(x: ArrayLike) -> Mean:
     return Mean(jnp.mean(data), jnp.sqrt(2 * tau * jnp.var(data) / data.size))
 
 
+@cites("flyvbjerg1989")
 def blocking(x: ArrayLike) -> Mean:
     r"""The mean of one or more chains with its error by blocking, the plateau found by a test.
 
@@ -291,6 +294,7 @@ def _split_r_hat(chains: Float[Array, "n_chains n_draws"]) -> Float[Array, ""]:
     return jnp.sqrt((n - 1) / n + between / within)
 
 
+@cites("vehtari2021")
 def r_hat(x: ArrayLike) -> Float[Array, ""]:
     r"""Rank-normalised split R-hat: 1 where all halves of all chains agree, above 1.01 is suspect.
 
@@ -311,6 +315,7 @@ def r_hat(x: ArrayLike) -> Float[Array, ""]:
     return jnp.maximum(bulk, tail)
 
 
+@cites("vehtari2021")
 def effective_sample_size(x: ArrayLike) -> Float[Array, ""]:
     r"""Bulk effective sample size: the number of independent draws worth the same.
 
@@ -337,6 +342,7 @@ def effective_sample_size(x: ArrayLike) -> Float[Array, ""]:
     return jnp.minimum(scores.size / (2 * tau), most)
 
 
+@cites("binder1981")
 def binder_cumulant(m: ArrayLike) -> Float[Array, ""]:
     """U = 1 - <m^4> / (3 <m^2>^2) over all draws: 2/3 in order, 0 for Gaussian disorder.
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from physdl import __version__
+from physdl.cli import completion
 from physdl.cli.times import duration
 from physdl.errors import PhysdlError, UnknownNameError
 
@@ -28,9 +29,11 @@ Examples:
   physdl rg ising --size 8x8 -p coupling=0.3 --exponents --plot flow.png
   physdl compile phi4 --radius 1.5 --tolerance 1e-4
   physdl infer samples.npz --lattice square --out found.npz
+  physdl reproduce --quick --out table.html
 """
 
 
+TABLE_HELP = "Also save the table here (.md, .html or .json)."
 REPORT_HELP = "Where to save it, .html or .json; study-MODEL.html by default."
 OUT_HELP = "Keep configurations here (.npz), up to 1000 in all."
 MAP_HELP = "See: physdl maps."
@@ -106,8 +109,12 @@ def main(context: click.Context) -> None:
 
 def _model_options(command: F) -> F:
     options = [
-        click.argument("model"),
-        click.option("--lattice", help="Lattice of a named model, e.g. square."),
+        click.argument("model", shell_complete=completion.models),
+        click.option(
+            "--lattice",
+            help="Lattice of a named model, e.g. square.",
+            shell_complete=completion.lattices,
+        ),
         click.option("--size", help="Its size, e.g. 16x16 or 100."),
         click.option("--boundary", help="periodic or open, or one per axis: periodic,open."),
         click.option("-p", "--param", multiple=True, metavar="NAME=VALUE", help="Model parameter."),
@@ -134,7 +141,13 @@ def _model_options(command: F) -> F:
 
 def _budget_options(command: F) -> F:
     options = [
-        click.option("--method", default="auto", show_default=True, help="See: physdl methods."),
+        click.option(
+            "--method",
+            default="auto",
+            show_default=True,
+            help="See: physdl methods.",
+            shell_complete=completion.methods,
+        ),
         click.option("--max-memory", default="4GiB", show_default=True, help="Such as 8GiB."),
     ]
     for option in reversed(options):
@@ -200,7 +213,13 @@ def study(**options: Any) -> None:
 
 @main.command()
 @_model_options
-@click.option("--kernel", default="auto", show_default=True, help="See: physdl kernels.")
+@click.option(
+    "--kernel",
+    default="auto",
+    show_default=True,
+    help="See: physdl kernels.",
+    shell_complete=completion.kernels,
+)
 @click.option("-k", "--setting", multiple=True, metavar="NAME=VALUE", help="Setting of the kernel.")
 @click.option("--sweeps", type=click.IntRange(1), default=10_000, show_default=True)
 @click.option("--thin", type=click.IntRange(1), default=1, help="Sweeps between measurements.")
@@ -220,7 +239,12 @@ def sample(**options: Any) -> None:
 @main.command()
 @_model_options
 @click.option(
-    "--map", "name", default="migdal-kadanoff", show_default=True, help="See: physdl maps."
+    "--map",
+    "name",
+    default="migdal-kadanoff",
+    show_default=True,
+    help="See: physdl maps.",
+    shell_complete=completion.maps,
 )
 @click.option("--scale", type=click.FloatRange(1, min_open=True), help="Length ratio of a step.")
 @click.option("--steps", type=click.IntRange(1), default=8, show_default=True)
@@ -292,6 +316,23 @@ def audit(**options: Any) -> None:
 
 
 @main.command()
+@click.argument("names", nargs=-1, shell_complete=completion.published)
+@click.option("--quick", is_flag=True, help="Only those that take less than ten seconds.")
+@click.option("--subject", help="Only those of one subject, e.g. exact.")
+@click.option("--list", "listed", is_flag=True, help="Say what there is and compute nothing.")
+@click.option("--out", metavar="FILE", type=click.Path(path_type=Path), help=TABLE_HELP)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def reproduce(names: tuple[str, ...], **options: Any) -> None:
+    """Published results, computed again: all of them, or those of NAMES.
+
+    The exit code is 1 if one misses its published number.
+    """
+    from physdl.cli.reproduce import run
+
+    run(names, **options)
+
+
+@main.command()
 def maps() -> None:
     """The renormalization-group maps, one line each."""
     from physdl.cli.rg import listing
@@ -321,3 +362,16 @@ def kernels() -> None:
     from physdl.cli.kernels import listing
 
     click.echo(listing())
+
+
+@main.command(name="completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def shell_completion(shell: str) -> None:
+    """What makes SHELL complete commands, options, models and methods.
+
+    \b
+    bash:  physdl completion bash >> ~/.bashrc
+    zsh:   physdl completion zsh >> ~/.zshrc
+    fish:  physdl completion fish > ~/.config/fish/completions/physdl.fish
+    """
+    click.echo(completion.script(main, shell))

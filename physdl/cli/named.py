@@ -20,7 +20,7 @@ from physdl.errors import FormatError, LatticeError, SettingError, UnknownNameEr
 from physdl.hamiltonian import Hamiltonian
 from physdl.lattices import Lattice
 
-__all__ = ["EXAMPLES", "Example", "build", "lattice_of", "listing"]
+__all__ = ["EXAMPLES", "Example", "build", "lattice_names", "lattice_of", "listing"]
 
 CRITICAL = 0.5 * float(np.log1p(np.sqrt(2)))
 LATTICE_ARGUMENTS = ("periodic", "seed", "lattice")
@@ -135,10 +135,8 @@ def lattice_of(
     seed: int = 0,
 ) -> Lattice:
     """A lattice from its name, a size such as 16x16, and boundaries such as periodic,open."""
-    names = [n for n in lattices.__all__ if n[0].islower() and not n.startswith("from_")]
-    names.remove("diluted")
-    if kind not in names:
-        raise UnknownNameError("lattice", kind, names)
+    if kind not in lattice_names():
+        raise UnknownNameError("lattice", kind, lattice_names())
     function = getattr(lattices, kind)
     accepted = inspect.signature(function).parameters
     if size is None:
@@ -166,6 +164,15 @@ def lattice_of(
     _refuse_huge(kind, numbers, size)
     made: Lattice = function(*numbers, **options)
     return made
+
+
+def lattice_names() -> list[str]:
+    """Functions of ``physdl.lattices`` that make a lattice from its size."""
+    return [
+        name
+        for name in lattices.__all__
+        if name[0].islower() and not name.startswith("from_") and name != "diluted"
+    ]
 
 
 def _refuse_huge(kind: str, numbers: tuple[int, ...], size: str | None) -> None:

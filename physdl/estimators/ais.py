@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int, Key
 
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Status
@@ -49,6 +50,7 @@ IMPROBABLE = math.log(100.0)
 SHARE_OF_SWEEPS = 4
 
 
+@cites("neal2001")
 @module
 class AIS:
     """Annealed importance sampling, from a reference up to the Hamiltonian.
@@ -120,6 +122,7 @@ class AIS:
         return dataclasses.replace(self, n_temperatures=2 * self.n_temperatures)
 
 
+@cites("neal2001")
 @module
 class ReverseAIS:
     """Annealing up and back: a lower and an upper bound, and an estimate between them.

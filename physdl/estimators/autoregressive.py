@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Status
@@ -47,6 +48,7 @@ HEAVY = 4.0
 APART = 4.0
 
 
+@cites("nicoli2020")
 @module
 class Autoregressive:
     """Importance sampling from an autoregressive network, and its variational bound.

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Status, exact
 from physdl.hamiltonian import Hamiltonian
@@ -32,6 +33,7 @@ from physdl.tensors.boundary_mps import Contracted, contract_box, is_exact
 __all__ = ["BoundaryMPS"]
 
 
+@cites("schollwoeck2011")
 @module
 class BoundaryMPS:
     """log Z of open boxes, cylinders and tori of two axes, accurate to a truncation.

@@ -25,6 +25,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.estimators._base import Estimate, Status
 from physdl.estimators._ladder_estimate import centred, ladder_estimate
@@ -43,6 +44,7 @@ __all__ = ["HistogramReweighting"]
 SAME = 64  # rounding errors between equal levels
 
 
+@cites("ferrenberg1989")
 @module
 class HistogramReweighting:
     """log Z and the density of states by parallel tempering and the multi-histogram method.

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Key
 
+from physdl.bibliography import cites
 from physdl.estimators._base import Estimate
 from physdl.estimators._flat_histogram import (
     Explored,
@@ -39,6 +40,7 @@ from physdl.sampling import _random as random
 __all__ = ["Multicanonical"]
 
 
+@cites("berg1992")
 @module
 class Multicanonical:
     """log Z, and the density of states, by a flat-histogram walk with iterated weights.

@@ -40,6 +40,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.estimators._multistate_solver import (
     FORBIDDEN,
@@ -66,6 +67,7 @@ CHUNK = 2048
 LOOSE = 1e-3
 
 
+@cites("shirts2008")
 @module
 class MultiState:
     """What pooled samples of several states say about all of them.
@@ -145,6 +147,7 @@ class MultiState:
         return per_sample(own, data)[: len(self.counts)] / total
 
 
+@cites("shirts2008")
 def mbar(
     parameters: ArrayLike,
     features: ArrayLike,
@@ -263,6 +266,7 @@ def _stderr(curvature: Response, shared: Array, covariance: Array) -> Float[Arra
     return jnp.where(apart > LOOSE, jnp.inf, jnp.where(different, stderr, 0))
 
 
+@cites("shirts2008")
 def mbar_of_energies(
     u_kn: ArrayLike, n_k: ArrayLike, *, counts: ArrayLike | None = None, chunk: int = CHUNK
 ) -> MultiState:
@@ -284,6 +288,7 @@ def mbar_of_energies(
     return mbar(jnp.eye(len(u), dtype=u.dtype), u.T, n_k, counts=counts, chunk=chunk)
 
 
+@cites("bennett1976")
 def bar(work_forward: ArrayLike, work_reverse: ArrayLike) -> MultiState:
     r"""Two states from the work u_1 - u_0 on samples of state 0 and u_0 - u_1 on samples of 1.
 
@@ -306,6 +311,7 @@ def bar(work_forward: ArrayLike, work_reverse: ArrayLike) -> MultiState:
     return mbar(ends, difference, np.array([len(forward), len(reverse)]))
 
 
+@cites("ferrenberg1989", "kumar1992")
 def wham(energies: ArrayLike, betas: ArrayLike, histogram: ArrayLike) -> MultiState:
     r"""Temperatures from histograms of the energy, [K, n_bins]: the multi-histogram method.
 

@@ -27,6 +27,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Key
 
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.estimators._base import Estimate
 from physdl.estimators._ladder_estimate import centred, ladder_estimate
@@ -42,6 +43,7 @@ from physdl.sampling import _random as random
 __all__ = ["MBAR"]
 
 
+@cites("shirts2008")
 @module
 class MBAR:
     """log Z by parallel tempering and multistate reweighting of all its samples.

@@ -27,6 +27,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
 from physdl import statistics
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Estimator, Status
@@ -51,6 +52,7 @@ N_BACK = 4
 ROUNDING = 64
 
 
+@cites("zwanzig1954")
 @module
 class Zwanzig:
     """log Z by perturbation of a reference, in one step.
@@ -117,6 +119,7 @@ def _log_weights(start: Start, x: Array) -> Array:
     return jax.vmap(lambda x: log_weights(start.path.slope(x), jnp.ones((), x.dtype)))(x)
 
 
+@cites("widom1963")
 @module
 class Widom:
     """log Z by inserting one site into the system of all others, kept in equilibrium by tempering.

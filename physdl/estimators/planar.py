@@ -35,6 +35,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, SpaceError, StructureError, TooLargeError
 from physdl.estimators._base import Estimate, Status, exact
 from physdl.estimators._kac_ward import Blocks, find_blocks, log_z
@@ -50,6 +51,7 @@ NEGLIGIBLE = 1e-14
 MOST_OPERATIONS = 1e14
 
 
+@cites("kac1952", "kasteleyn1963", "fisher1966")
 @module
 class Planar:
     """Exact log Z of Ising models without a field on planar graphs and tori: Kac-Ward determinants.

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.estimators._base import Estimate, Status
 from physdl.estimators._sampled import at_least, log_mean, required, sampled
@@ -39,6 +40,7 @@ FAMILIES = 4.0  # independent families a population must have left
 SPREAD = 0.5  # relative error of Z above which the logarithm means little
 
 
+@cites("hukushima2003", "machta2010")
 @module
 class PopulationAnnealing:
     """Independent annealed populations (sequential Monte Carlo).

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, SpaceError
 from physdl.estimators._base import Estimate, Estimator, Status
 from physdl.estimators.contraction import Contraction
@@ -38,6 +39,7 @@ WIDER, FEWER = 1.15, 0.85
 FEWEST = 8
 
 
+@cites("golub1969")
 @module
 class Quadrature:
     """log Z of real fields, alone or mixed with finite sites, by Gauss-Legendre quadrature.

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, SpaceError, StructureError, TooLargeError
 from physdl.estimators._base import Estimate, Status
 from physdl.hamiltonian import Hamiltonian, coefficients_of
@@ -45,6 +46,7 @@ TINY = 1e-30
 HIGHEST = 3
 
 
+@cites("plefka1982", "georges1991", "thouless1977")
 @module
 class TAP:
     """log Z by mean field (order 1), with Onsager's reaction (2), and one order more (3).

@@ -33,6 +33,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.estimators._base import Estimate, Status
@@ -50,6 +51,7 @@ __all__ = ["ThermodynamicIntegration"]
 RULES = ("adaptive", "gauss-legendre")
 
 
+@cites("kirkwood1935")
 @module
 class ThermodynamicIntegration:
     """log Z by integrating mean energies along a path.

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, StructureError, TooLargeError
 from physdl.estimators._base import Estimate, exact, linear_where_safe
 from physdl.estimators._layers import Layers, Pattern, layered
@@ -49,6 +50,7 @@ Axes = tuple[int, ...]
 Rows = dict[Axes, Array]
 
 
+@cites("kramers1941")
 @module
 class TransferMatrix:
     """Exact log Z of strips, cylinders and tori of any finite-space Hamiltonian.

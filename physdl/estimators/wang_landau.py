@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Key
 
+from physdl.bibliography import cites
 from physdl.estimators._base import Estimate
 from physdl.estimators._flat_histogram import (
     Explored,
@@ -41,6 +42,7 @@ __all__ = ["WangLandau"]
 HEAD_START = 4
 
 
+@cites("wang2001", "belardinelli2007")
 @module
 class WangLandau:
     """log Z, and the density of states, by a flat-histogram walk with learned weights.

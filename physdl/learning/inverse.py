@@ -27,6 +27,7 @@ from jax.flatten_util import ravel_pytree
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, SpaceError, StructureError
 from physdl.estimators import Auto, Estimator
 from physdl.hamiltonian import Hamiltonian, Potential
@@ -101,6 +102,7 @@ class Inferred:
             return f"Inferred(objective={self.objective})"
 
 
+@cites("besag1975", "ravikumar2010")
 def pseudolikelihood(
     samples: ArrayLike,
     family: Hamiltonian | None = None,
@@ -142,6 +144,7 @@ def pseudolikelihood(
     return _averaged(surprise, data, (indices,), l1, l2)
 
 
+@cites("hyvarinen2005")
 def score_matching(
     samples: ArrayLike,
     family: Hamiltonian | None = None,
@@ -205,6 +208,7 @@ def maximum_likelihood(
     return _matched(moments, estimator, l1, l2, data.n_samples)
 
 
+@cites("jaynes1957")
 def maximum_entropy(
     moments: Hamiltonian, *, estimator: Estimator | None = None, l1: float = 0.0, l2: float = 0.0
 ) -> Inferred:

@@ -33,6 +33,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import ShapeError, SpaceError, UnknownNameError
 from physdl.hamiltonian import Hamiltonian, Sites
 from physdl.learning._samples import collected, require_varied
@@ -78,6 +79,7 @@ def mean_field(samples: ArrayLike, method: MeanField = "sessak-monasson") -> Ham
     return Hamiltonian(dict(terms), space=SPIN, shape=data.family.shape)
 
 
+@cites("kappen1998", "nguyen2017")
 def mean_field_couplings(
     mean: ArrayLike, covariance: ArrayLike, method: MeanField = "sessak-monasson"
 ) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:

@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, SpaceError, StructureError
 from physdl.learning.negative_phase import Model
 from physdl.networks import RBM
@@ -56,6 +57,7 @@ class Magnetisations:
     hidden: Float[Array, "n n_hidden"]
 
 
+@cites("gabrie2015", "georges1991")
 @module
 class MeanField:
     """The extended mean field of a restricted Boltzmann machine, as a negative phase.

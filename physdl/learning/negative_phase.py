@@ -32,6 +32,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 from physdl.estimators import Auto, Estimator, LayerSum
 from physdl.hamiltonian import Hamiltonian
@@ -142,6 +143,7 @@ class Exact:
         return log_z_of(model, estimator), state
 
 
+@cites("hinton2002")
 @module
 class CD:
     """Contrastive divergence: k sweeps from the batch.
@@ -189,6 +191,7 @@ class CD:
         return -jnp.mean(jax.vmap(model)(x)), state
 
 
+@cites("tieleman2008")
 @module
 class PCD:
     """Persistent contrastive divergence: chains that go on where the last step left them.

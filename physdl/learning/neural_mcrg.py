@@ -35,6 +35,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import ShapeError
 from physdl.lattices import Lattice
 from physdl.learning.training import Training, train
@@ -188,6 +189,7 @@ class Mismatch:
         return jnp.sum(jnp.mean(first, axis=0) * jnp.mean(second, axis=0))
 
 
+@cites("chung2021")
 def learn_filter(
     samples: ArrayLike,
     start: SpinFilter,

@@ -29,6 +29,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 from physdl.hamiltonian import Hamiltonian
 from physdl.learning.training import Training, train
@@ -41,6 +42,7 @@ __all__ = ["ReverseKL", "minimise_free_energy"]
 Q = TypeVar("Q", AutoregressiveNetwork, Mixture)
 
 
+@cites("wu2019")
 @module
 class ReverseKL:
     """The objective: F_q of a batch, with the gradient of REINFORCE.

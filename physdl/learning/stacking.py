@@ -14,6 +14,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.learning.boltzmann_machines import train_boltzmann
 from physdl.learning.training import Training
@@ -42,6 +43,7 @@ class StackTraining:
         return "\n".join(lines)
 
 
+@cites("hintonosindero2006")
 def train_stack(
     samples: ArrayLike,
     n_hidden: Sequence[int],

@@ -41,6 +41,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 from numpy.typing import NDArray
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, SpaceError, StructureError
 from physdl.hamiltonian import Hamiltonian, Stencil
 from physdl.learning._biased import Biased, BlockSpin, classes_of
@@ -114,6 +115,7 @@ class VariationalMCRG:
         return repr(self.couplings)
 
 
+@cites("wucar2017")
 def variational_mcrg(
     h: Hamiltonian,
     blocks: BlockSpin,

@@ -18,6 +18,7 @@ import jax
 import optax
 from jaxtyping import Array, Key
 
+from physdl.bibliography import cites
 from physdl.errors import PhysdlError, SettingError
 from physdl.estimators import Autoregressive, Estimate
 from physdl.hamiltonian import Hamiltonian
@@ -37,6 +38,7 @@ LOG_LEFT = 12.0
 TRIED = 16
 
 
+@cites("wu2019")
 @module
 class VariationalAutoregressive:
     """An autoregressive network trained on the Hamiltonian, then importance sampling from it.

@@ -23,6 +23,7 @@ import operator
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError, SpaceError
 from physdl.networks.boltzmann import RBM
 from physdl.pytree import module
@@ -31,6 +32,7 @@ from physdl.sampling import _random as random
 __all__ = ["BoltzmannStack", "participation"]
 
 
+@cites("hinton2006")
 @module
 class BoltzmannStack:
     """Machines of which each has the hidden units of the one below as its visible ones.

@@ -22,6 +22,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError, SpaceError, StructureError
 from physdl.hamiltonian import Hamiltonian, Sites, Term, coefficients_of
 from physdl.networks._circuit import SumNode
@@ -38,6 +39,7 @@ __all__ = ["compile_boolean"]
 
 
 @jax.ensure_compile_time_eval()
+@cites("lin2017")
 def compile_boolean(
     f: Hamiltonian | ArrayLike, *, tolerance: float | None = None
 ) -> tuple[Network, CostReport]:

@@ -28,6 +28,7 @@ import math
 import jax
 import jax.numpy as jnp
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, SpaceError, StructureError, UnknownNameError
 from physdl.hamiltonian import Hamiltonian
 from physdl.networks import gates as gate_designs
@@ -47,6 +48,7 @@ __all__ = ["compile_polynomial"]
 
 
 @jax.ensure_compile_time_eval()
+@cites("lin2017")
 def compile_polynomial(
     h: Hamiltonian,
     activation: Activation = SOFTPLUS,

@@ -84,10 +84,14 @@ def autocorrelation(
     several = measured if isinstance(measured, Mapping) else {"": measured}
     if not several:
         raise SettingError("a picture of autocorrelation needs one or more series, got none.")
+    rows = {name: _chains(one) for name, one in several.items()}
+    units = {unit for _, _, unit in rows.values()}
+    if len(units) > 1:
+        raise SettingError("series of runs and bare draws are measured in different times.")
     ax = _axes.axes_of(ax)
-    ends, units = [], []
-    for number, (name, one) in enumerate(several.items()):
-        chains, per, unit = _chains(one)
+    ends = []
+    for number, (name, (chains, per, _)) in enumerate(rows.items()):
+        one = several[name]
         rho = np.asarray(statistics.autocorrelation(jnp.asarray(chains)))
         sums = np.cumsum(rho) - 0.5
         enough = np.arange(len(rho)) >= statistics.SOKAL_WINDOW * np.maximum(sums, 1)
@@ -99,12 +103,9 @@ def autocorrelation(
         ax.plot(times, rho, color=_axes.colour(number), label=label)
         ax.plot([times[end]], [rho[end]], _axes.marker(number), color=_axes.colour(number), ms=5)
         ends.append(times[end])
-        units.append(unit)
-    if len(set(units)) > 1:
-        raise SettingError("series of runs and bare draws are measured in different times.")
     ax.axhline(0, color=_axes.GREY, lw=0.8, zorder=0)
     ax.set(
-        xlabel=f"$t$ ({units[0]})",
+        xlabel=f"$t$ ({units.pop()})",
         ylabel=r"$\rho(t)$",
         xlim=(0, SHOWN * max(ends) if n_shown is None else n_shown),
     )

@@ -22,6 +22,7 @@ from jax import lax
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
+from physdl.bibliography import cites
 from physdl.errors import ShapeError
 from physdl.reference._arguments import integer, magnitude, scalar
 
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 
+@cites("ising1925", "kramers1941")
 def ring_log_z(length: int, coupling: ArrayLike, field: ArrayLike = 0.0) -> Float[Array, ""]:
     r"""ln Z of the Ising ring in a field.
 
@@ -69,6 +71,7 @@ def ring_log_z(length: int, coupling: ArrayLike, field: ArrayLike = 0.0) -> Floa
     return n * (top + jnp.log(largest)) + _log_one_plus_power(ratio, 2 * (up + down) / largest, n)
 
 
+@cites("potts1952", "wu1982")
 def potts_ring_log_z(length: int, q: int, coupling: ArrayLike) -> Float[Array, ""]:
     r"""ln Z of the Potts ring, H = -K sum of delta_{ss'}.
 
@@ -116,6 +119,7 @@ def _log_one_plus_power(
     return jnp.where(near, jnp.log(-jnp.expm1(n * jnp.log1p(-gap))), jnp.log1p(power))
 
 
+@cites("kramers1941")
 def ring_log_z_of(log_weights: ArrayLike, length: int) -> Float[Array, ""]:
     r"""ln Tr T^N of any transfer matrix, :math:`T_{ab} = e^{W_{ab}}`, by repeated squaring.
 
@@ -164,6 +168,7 @@ def _rescaled(
     return matrix / largest, log_scale + jnp.log(largest)
 
 
+@cites("joyce1967")
 def xy_ring_log_z(length: int, coupling: ArrayLike, n_nodes: int = 512) -> Float[Array, ""]:
     r"""ln Z of the ring of plane unit vectors, H = -K sum of cos(theta_i - theta_{i+1}).
 
@@ -199,6 +204,7 @@ def xy_ring_log_z(length: int, coupling: ArrayLike, n_nodes: int = 512) -> Float
     return n * (magnitude(k) + jnp.log(eigenvalues[0])) + jnp.log(modes)
 
 
+@cites("joyce1967")
 def heisenberg_ring_log_z(length: int, coupling: ArrayLike, n_modes: int = 96) -> Float[Array, ""]:
     r"""ln Z of the ring of unit vectors in space, H = -K sum of S_i.S_{i+1}.
 
@@ -235,6 +241,7 @@ def heisenberg_ring_log_z(length: int, coupling: ArrayLike, n_modes: int = 96) -
     return n * (magnitude(k) + jnp.log(eigenvalues[0])) + jnp.log(total)
 
 
+@cites("fisher1964")
 def heisenberg_chain_log_z(length: int, coupling: ArrayLike) -> Float[Array, ""]:
     r"""ln Z of the open chain of unit vectors in space, H = -K sum of S_i.S_{i+1}.
 

@@ -30,11 +30,13 @@ from jax import lax
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
+from physdl.bibliography import cites
 from physdl.reference._arguments import integer, log_cosh, magnitude, scalar
 
 __all__ = ["kaufman_energy", "kaufman_log_z", "kaufman_specific_heat"]
 
 
+@cites("kaufman1949")
 def kaufman_log_z(
     rows: int, cols: int, coupling_x: ArrayLike, coupling_y: ArrayLike | None = None
 ) -> Float[Array, ""]:
@@ -80,6 +82,7 @@ def kaufman_log_z(
     return (n_sites - 1) * math.log(2.0) + top + log_total
 
 
+@cites("kaufman1949")
 def kaufman_energy(rows: int, cols: int, coupling: ArrayLike) -> Float[Array, ""]:
     r"""Exact mean energy of the isotropic torus, -d ln Z/dK: the whole lattice, in units of J.
 
@@ -101,6 +104,7 @@ def kaufman_energy(rows: int, cols: int, coupling: ArrayLike) -> Float[Array, ""
     return jnp.asarray(energy(scalar(coupling, "coupling")))
 
 
+@cites("ferdinand1969")
 def kaufman_specific_heat(rows: int, cols: int, coupling: ArrayLike) -> Float[Array, ""]:
     r"""Exact specific heat of the isotropic torus, K^2 d^2 ln Z/dK^2: the whole lattice.
 

@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError, TooLargeError
 from physdl.reference._arguments import integer
 
@@ -72,6 +73,7 @@ def phi4_single_site_log_z(r: float, u: float) -> float:
     return 2 * x + math.log(math.pi / 2) + math.log(-r / (2 * u)) / 2 + float(np.log(bessel))
 
 
+@cites("kramers1941", "golub1969")
 def phi4_log_z(
     shape: tuple[int, ...], r: float, u: float, gradient: float = 1.0, n_nodes: int | None = None
 ) -> Phi4LogZ:

@@ -30,6 +30,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float
 from numpy.typing import ArrayLike
 
+from physdl.bibliography import cites
 from physdl.reference._arguments import log_cosh, scalar
 
 __all__ = [
@@ -43,6 +44,7 @@ _N_PANELS = 27
 _NODES_PER_PANEL = 16
 
 
+@cites("houtappel1950")
 def triangular_critical_coupling() -> float:
     r"""Critical coupling of the isotropic ferromagnet on the triangular lattice, ln(3)/4.
 
@@ -55,6 +57,7 @@ def triangular_critical_coupling() -> float:
     return math.log(3.0) / 4
 
 
+@cites("houtappel1950")
 def honeycomb_critical_coupling() -> float:
     r"""Critical coupling of the isotropic honeycomb lattice, ln(2 + sqrt 3)/2; either sign.
 
@@ -66,6 +69,7 @@ def honeycomb_critical_coupling() -> float:
     return math.log(2 + math.sqrt(3.0)) / 2
 
 
+@cites("houtappel1950", "wannier1950")
 def triangular_log_z(
     coupling_1: ArrayLike,
     coupling_2: ArrayLike | None = None,
@@ -97,6 +101,7 @@ def triangular_log_z(
     return _log_z(k1, k2, k3)
 
 
+@cites("houtappel1950")
 def honeycomb_log_z(
     coupling_1: ArrayLike,
     coupling_2: ArrayLike | None = None,

@@ -20,6 +20,7 @@ import math
 
 import numpy as np
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 
 __all__ = [
@@ -39,6 +40,7 @@ def _states(q: float) -> float:
     return float(q)
 
 
+@cites("potts1952")
 def potts_dual_coupling(coupling: float, q: float) -> float:
     r"""The dual coupling: :math:`(e^K - 1)(e^{K^*} - 1) = q`.
 
@@ -63,6 +65,7 @@ def potts_dual_coupling(coupling: float, q: float) -> float:
     return math.log1p(states / math.expm1(coupling))
 
 
+@cites("potts1952", "baxter1973")
 def potts_square_critical_coupling(q: float) -> float:
     r"""Critical coupling on the square lattice, ln(1 + sqrt q).
 
@@ -81,6 +84,7 @@ def potts_square_critical_coupling(q: float) -> float:
     return math.log1p(math.sqrt(_states(q)))
 
 
+@cites("baxter1978")
 def potts_triangular_critical_coupling(q: float) -> float:
     r"""Critical coupling on the triangular lattice: v^3 + 3v^2 = q, v = e^K - 1.
 
@@ -103,6 +107,7 @@ def potts_triangular_critical_coupling(q: float) -> float:
     return math.log(e_k)
 
 
+@cites("baxter1978")
 def potts_honeycomb_critical_coupling(q: float) -> float:
     r"""Critical coupling on the honeycomb lattice: v^3 - 3qv - q^2 = 0, v = e^K - 1.
 
@@ -123,6 +128,7 @@ def potts_honeycomb_critical_coupling(q: float) -> float:
     return potts_dual_coupling(potts_triangular_critical_coupling(q), q)
 
 
+@cites("potts1952", "baxter1973")
 def potts_critical_energy(q: float) -> float:
     r"""Energy per site on the square lattice at the critical coupling, -(1 + 1/sqrt q).
 
@@ -146,6 +152,7 @@ def potts_critical_energy(q: float) -> float:
     return -(1 + 1 / math.sqrt(_states(q)))
 
 
+@cites("baxter1973")
 def potts_critical_log_z(q: float) -> float:
     r"""ln Z per site of the infinite square lattice at its critical coupling.
 
@@ -194,6 +201,7 @@ def _momentum_integral(a: float) -> float:
     return float(np.sum(widths * weights / 2 * np.tanh(y) / y * ratio))
 
 
+@cites("baxter1973")
 def potts_latent_heat(q: float) -> float:
     r"""Latent heat of the square lattice, in units of J per site; 0 for q <= 4 (continuous).
 

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
+from physdl.bibliography import cites
 from physdl.reference._arguments import magnitude, scalar
 from physdl.reference.planar_ising import triangular_log_z
 
@@ -37,6 +38,7 @@ __all__ = [
 _N_MEANS = 10
 
 
+@cites("kramers1941")
 def square_critical_coupling() -> float:
     r"""Critical coupling of the isotropic square lattice, ln(1 + sqrt 2)/2; either sign.
 
@@ -48,6 +50,7 @@ def square_critical_coupling() -> float:
     return math.log(1 + math.sqrt(2.0)) / 2
 
 
+@cites("kramers1941")
 def dual_coupling(coupling: ArrayLike) -> Float[Array, ""]:
     r"""The dual K* of a coupling K > 0: sinh 2K sinh 2K* = 1, that is K* = -ln(tanh K)/2.
 
@@ -63,6 +66,7 @@ def dual_coupling(coupling: ArrayLike) -> Float[Array, ""]:
     return (jnp.log1p(jnp.exp(-2 * k)) - jnp.log(-jnp.expm1(-2 * k))) / 2
 
 
+@cites("onsager1944")
 def onsager_log_z(coupling_x: ArrayLike, coupling_y: ArrayLike | None = None) -> Float[Array, ""]:
     r"""ln Z per site of the infinite square lattice; formula in the module's text.
 
@@ -85,6 +89,7 @@ def onsager_log_z(coupling_x: ArrayLike, coupling_y: ArrayLike | None = None) ->
     return triangular_log_z(kx, kx if coupling_y is None else coupling_y, 0.0)
 
 
+@cites("onsager1944")
 def onsager_energy(coupling: ArrayLike) -> Float[Array, ""]:
     r"""Energy per site of the isotropic infinite square lattice, in units of J.
 
@@ -115,6 +120,7 @@ def onsager_energy(coupling: ArrayLike) -> Float[Array, ""]:
     )
 
 
+@cites("onsager1944")
 def onsager_specific_heat(coupling: ArrayLike) -> Float[Array, ""]:
     r"""Specific heat per site of the isotropic infinite square lattice.
 
@@ -174,6 +180,7 @@ def _elliptic(
     return disordered, m, a, linear, quadratic
 
 
+@cites("yang1952")
 def yang_magnetisation(
     coupling_x: ArrayLike, coupling_y: ArrayLike | None = None
 ) -> Float[Array, ""]:

@@ -31,6 +31,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import ShapeError, SpaceError
 from physdl.lattices import Lattice
 from physdl.pytree import module, static
@@ -58,6 +59,7 @@ class BlockMap(Protocol):
         ...
 
 
+@cites("kadanoff1966", "niemeijer1973")
 @module
 class Majority:
     """The state that most sites of a block have; chance decides among equals.

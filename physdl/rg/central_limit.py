@@ -26,6 +26,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.hamiltonian import Hamiltonian, Sites, Term
 from physdl.pytree import is_traced, module, static
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 
+@cites("jonalasinio1975")
 @module
 class CentralLimit:
     """Block sums of independent variables.

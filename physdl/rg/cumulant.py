@@ -32,6 +32,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError, UnknownNameError
 from physdl.numerics import logsumexp
 from physdl.pytree import module, static
@@ -43,6 +44,7 @@ MAX_NEIGHBOURS = 3
 REACH = 4
 
 
+@cites("niemeijer1973")
 @module
 class Cumulant:
     """Majority blocks of Ising spins to first or second order of the cumulant expansion.

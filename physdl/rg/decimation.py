@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.hamiltonian import Hamiltonian, Sites
 from physdl.hamiltonian.factors import require_finite
@@ -32,6 +33,7 @@ from physdl.rg._matrix import log_power
 __all__ = ["Decimation", "decimate"]
 
 
+@cites("wilson1975", "nelson1975")
 @module
 class Decimation:
     """b - 1 of b sites of a chain are summed out, exactly.

@@ -25,6 +25,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.pytree import is_traced, module, static
 from physdl.rg._base import RGStep
@@ -139,6 +140,7 @@ class EpsilonSeries:
     omega: Float[Array, " n"]
 
 
+@cites("kleinert1991")
 def epsilon_series(n: Any = 1, loops: int = MOST_LOOPS) -> EpsilonSeries:
     """The exponents of O(N) to order eps^loops.
 

@@ -43,6 +43,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, UnknownNameError
 from physdl.pytree import is_traced, module, static
 from physdl.rg._base import RGStep
@@ -59,6 +60,7 @@ EASY_DIM = 3.0
 LEAST_GAP = 0.1
 
 
+@cites("wetterich1993", "berges2002")
 @module
 class FunctionalRG:
     """The flow of the potential of an O(N) model: an ``RGFlow``.

@@ -29,6 +29,7 @@ import numpy as np
 from jax.scipy.special import gammaln
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.pytree import is_traced, module
 from physdl.rg._base import RGStep
@@ -38,6 +39,7 @@ __all__ = ["GaussianRG"]
 N_NODES = 48
 
 
+@cites("wilson1974", "lin2017")
 @module
 class GaussianRG:
     """The momentum-shell map of a quadratic field theory, exact for any real b and d.

@@ -31,6 +31,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import ShapeError
 from physdl.numerics import logsumexp
 from physdl.pytree import module
@@ -55,6 +56,7 @@ N_PLACES = 64
 N_BISECTIONS = 60
 
 
+@cites("kadanoff1975")
 @module
 class Kadanoff:
     """Potential moving on the square lattice, with one variational parameter.

@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.pytree import is_traced, module, static
 from physdl.rg._base import RGStep
@@ -36,6 +37,7 @@ from physdl.spaces import SPIN
 __all__ = ["MigdalKadanoff", "MigdalKadanoffFlow"]
 
 
+@cites("migdal1975", "kadanoff1976")
 @module
 class MigdalKadanoff:
     """Bond moving and decimation on a hypercubic lattice.
@@ -100,6 +102,7 @@ class MigdalKadanoff:
         return logarithms
 
 
+@cites("migdal1975", "kadanoff1976")
 @module
 class MigdalKadanoffFlow:
     """The limit b -> 1 of ``MigdalKadanoff``: an ``RGFlow``.

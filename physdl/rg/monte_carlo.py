@@ -29,6 +29,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Key
 
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError
 from physdl.hamiltonian import Hamiltonian
@@ -49,6 +50,7 @@ FEWEST_BLOCKS = 8
 MOST_DRIFT = 6.0
 
 
+@cites("swendsen1979")
 def mcrg(
     ensemble: Ensemble,
     blocks: BlockMap | Sequence[BlockMap],
@@ -100,6 +102,7 @@ def mcrg(
     return _result(sums, centres, even, odd, scales)
 
 
+@cites("swendsen1979")
 def mcrg_run(
     kernel: Kernel,
     h: Hamiltonian,

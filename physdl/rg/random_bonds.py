@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.pytree import module, static
 from physdl.rg._base import RGStep
@@ -37,6 +38,7 @@ class Population:
     key: Key[Array, ""]
 
 
+@cites("southern1977")
 @module
 class RandomBonds:
     """Bond moving and decimation of a ``Population`` on a hypercubic lattice.

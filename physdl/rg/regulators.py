@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import NDArray
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 from physdl.pytree import is_traced, module, static
 
@@ -49,6 +50,7 @@ class Regulator(Protocol):
         ...
 
 
+@cites("litim2001", when="poles")
 @module
 class Litim:
     """R = Z (k^2 - p^2) below k: l = (1 - eta / (d + 2)) / (1 + w), m = 1 / ((1 + w) (1 + v))^2.

@@ -33,6 +33,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from physdl import statistics
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.errors import PhysdlError, SettingError, UnknownNameError
 from physdl.pytree import module
@@ -67,6 +68,7 @@ class Matching:
     deviation: Float[Array, "n_steps n"]
 
 
+@cites("pawley1984")
 def matching(large: Sector, small: Sector, *, coupling: str = "nearest neighbour") -> Matching:
     """K_c and y_T from the even sectors of two lattices, the small one b times shorter.
 
@@ -146,6 +148,7 @@ def _means(sums: Sums) -> tuple[Array, Array]:
     return sums.first / sums.weight, sums.covariances()[2]
 
 
+@cites("binder1981")
 def binder_matching(
     large: Ensemble,
     small: Ensemble,

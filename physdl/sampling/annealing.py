@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import is_traced, module
@@ -49,6 +50,7 @@ class Annealed:
         return self.configurations[jnp.argmin(self.energies)]
 
 
+@cites("kirkpatrick1983")
 def simulated_annealing(
     h: Hamiltonian,
     *,

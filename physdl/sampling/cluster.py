@@ -32,6 +32,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from physdl.bibliography import cites
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import module
 from physdl.sampling import _random as random
@@ -51,6 +52,7 @@ from physdl.sampling._mirrors import (
 __all__ = ["SwendsenWang", "Wolff"]
 
 
+@cites("swendsen1987", "edwards1988")
 @module
 class SwendsenWang:
     """Every cluster takes a fresh state.
@@ -94,6 +96,7 @@ class SwendsenWang:
         return x.reshape(h.state_shape), info
 
 
+@cites("wolff1989")
 @module
 class Wolff:
     """One cluster, that of a random site, is reflected.

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import StructureError
 from physdl.hamiltonian import Hamiltonian, Stencil
 from physdl.pytree import module, static
@@ -96,6 +97,7 @@ def _structure(term: object) -> str:
     return "disordered" if isinstance(term, Stencil) else f"of type {type(term).__name__}"
 
 
+@cites("batrouni1985", "duane1987")
 @module
 class FourierHMC:
     """HMC on a periodic box with all modes at one speed; formulas above.

@@ -31,6 +31,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import is_traced, module, static
@@ -54,6 +55,7 @@ __all__ = ["HMC", "MALA", "tune_step_size"]
 K = TypeVar("K", bound=Kernel)
 
 
+@cites("duane1987")
 @module
 class HMC:
     """Hybrid Monte Carlo: trajectories of ``n_leapfrogs`` steps, accepted on the energy error.
@@ -116,6 +118,7 @@ class HMC:
         return new.reshape(state.shape), info
 
 
+@cites("roberts1996")
 @module
 class MALA:
     r"""Langevin dynamics, Metropolis adjusted: y = x - eps^2 D F(x) / 2 + eps sqrt(D) xi.
@@ -180,6 +183,7 @@ class MALA:
         return jnp.sum(before - after + (there - back) / (4 * half * inverse_mass))
 
 
+@cites("hoffman2014")
 def tune_step_size(
     kernel: K,
     h: Hamiltonian,

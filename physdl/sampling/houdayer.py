@@ -33,6 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError, SpaceError
 from physdl.hamiltonian import Hamiltonian, Potential, Sites
 from physdl.pytree import IntArray, Table, module, static
@@ -92,6 +93,7 @@ def houdayer_move(
     return exchanged.reshape(pair.shape), {"cluster_size": size}
 
 
+@cites("houdayer2001", "zhu2015")
 @module
 class Houdayer:
     """Sweeps of another kernel on each of several replicas, then cluster moves between pairs.

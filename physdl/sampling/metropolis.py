@@ -16,6 +16,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import module, static
 from physdl.sampling import _random as random
@@ -26,6 +27,7 @@ from physdl.spaces import Finite, Sphere
 __all__ = ["Metropolis"]
 
 
+@cites("metropolis1953")
 @module
 class Metropolis:
     """One sweep of single-site Metropolis moves.

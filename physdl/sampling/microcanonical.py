@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SpaceError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import module, static
@@ -29,6 +30,7 @@ from physdl.spaces import Line, Sphere
 __all__ = ["Creutz", "Demons", "Overrelaxation"]
 
 
+@cites("creutz1987")
 @module
 class Overrelaxation:
     """One sweep of reflections about the local field.
@@ -84,6 +86,7 @@ class Demons:
     energy: Float[Array, " n_sites"]
 
 
+@cites("creutz1983")
 @module
 class Creutz:
     """One sweep of demon moves at constant total energy, on any space.

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import MissingDependencyError, SettingError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import module, static
@@ -53,6 +54,7 @@ def _log_density(h: Hamiltonian) -> Callable[[Float[Array, " n"]], Float[Array, 
     return lambda x: -h(x.reshape(h.shape))
 
 
+@cites("hoffman2014")
 @module
 class NUTS:
     """No-U-Turn sampling: trajectories that end where they begin to come back.

@@ -27,6 +27,7 @@ from typing import TypeAlias
 import jax
 from jaxtyping import Array, Float, Key, UInt32
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import module, static
@@ -42,6 +43,7 @@ State: TypeAlias = tuple[UInt32[Array, "..."], ...]
 RULES = ("metropolis", "heat_bath")
 
 
+@cites("creutz1979")
 @module
 class PackedIsing:
     """Ising models of one coupling strength, 32 replicas in a word.

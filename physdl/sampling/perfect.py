@@ -27,6 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from numpy.typing import NDArray
 
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError, StructureError, TooLargeError
 from physdl.hamiltonian import Hamiltonian
@@ -171,6 +172,7 @@ def _states(h: Hamiltonian, labels: Any) -> Float[Array, "n 1 *state"]:
     return jnp.asarray(xp.moveaxis(own, 1, 0).reshape(labels.shape[1], 1, *h.state_shape))
 
 
+@cites("propp1996")
 def coupling_from_the_past(
     h: Hamiltonian, *, key: Key[Array, ""], n: int, max_doublings: int = 16
 ) -> tuple[Ensemble, Info]:

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
+from physdl.bibliography import cites
 from physdl.ensemble import Ensemble
 from physdl.errors import SettingError, ShapeError, SpaceError
 from physdl.hamiltonian import Hamiltonian
@@ -62,6 +63,7 @@ class _Population:
     log_ratios: Float[Array, " T"]
 
 
+@cites("hukushima2003", "machta2010")
 def population_annealing(
     h: Hamiltonian,
     *,

@@ -25,6 +25,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.hamiltonian import Hamiltonian
 from physdl.pytree import is_traced, module, static
@@ -59,6 +60,7 @@ class Replicas:
     acceptance: Float[Array, " K-1"]
 
 
+@cites("syed2022")
 @module
 class ParallelTempering:
     """One sweep of a kernel at every rung of a ladder, then one round of swaps of neighbours.

@@ -22,6 +22,7 @@ from typing import TypeAlias
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from physdl.bibliography import cites
 from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, check_chi, padded, relative
@@ -34,6 +35,7 @@ __all__ = ["ATRG"]
 Halves: TypeAlias = tuple[Array, Array]
 
 
+@cites("adachi2020", when="step")
 @module
 class ATRG:
     """Coarse-graining of networks in two or three dimensions by factors 2 in length.

@@ -15,6 +15,7 @@ from typing import TypeAlias
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, frobenius
@@ -29,6 +30,7 @@ Weighted: TypeAlias = tuple[Array, Array, Array]
 QUARTER = 4
 
 
+@cites("adachi2022", when="step")
 @module
 class BTRG:
     """Coarse-graining of two-dimensional networks with weights on the bonds, k = -1/2.

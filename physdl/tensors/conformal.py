@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError, TooLargeError
 from physdl.numerics import full_precision, log_or_zero
 from physdl.pytree import module
@@ -53,6 +54,7 @@ class ConformalData:
     spins: Float[Array, " n"]
 
 
+@cites("gu2009")
 def conformal_data(network: Network, *, width: int = 2, n: int = 8) -> ConformalData:
     """Central charge, scaling dimensions and spins from what a two-dimensional scheme left.
 

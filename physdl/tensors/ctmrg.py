@@ -37,6 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from physdl.bibliography import cites
 from physdl.numerics import full_precision, svd
 from physdl.pytree import module, static
 from physdl.tensors._base import check_chi, check_iteration, frobenius, padded
@@ -58,6 +59,7 @@ SOLVED = 10
 RESTART, MOST_RESTARTS = 40, 20
 
 
+@cites("nishino1996", "corboz2014")
 @module
 class CTMRG:
     """The environment of a tensor of the infinite square lattice.

@@ -17,6 +17,7 @@ import string
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, check_chi, frobenius, padded, relative
@@ -26,6 +27,7 @@ from physdl.tensors._torus import halvings, ring
 __all__ = ["HOTRG"]
 
 
+@cites("xie2012", when="step")
 @module
 class HOTRG:
     """Coarse-graining of networks in one, two or three dimensions by factors 2 in length.

@@ -32,6 +32,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import LatticeError, SettingError
 from physdl.numerics import full_precision
 from physdl.pytree import module, static
@@ -44,6 +45,7 @@ from physdl.tensors._torus import halvings, ring
 __all__ = ["LoopTNR"]
 
 
+@cites("yang2017", when="step")
 @module
 class LoopTNR:
     """Coarse-graining of two-dimensional networks by factors sqrt(2), loop by loop.

@@ -18,6 +18,7 @@ from typing import TypeVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.numerics import full_precision
 from physdl.pytree import module, static
 from physdl.tensors._base import TensorStep, frobenius, relative
@@ -31,6 +32,7 @@ S = TypeVar("S")
 DIAGONALS = ("lrud->lurd", "lrud->urdl")
 
 
+@cites("levin2007", when="step")
 @module
 class TRG:
     """Coarse-graining of two-dimensional networks by factors sqrt(2) in length.

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 from physdl.numerics import full_precision, svd
 from physdl.pytree import module, static
@@ -128,6 +129,7 @@ class UniformMPS:
         return jnp.sum(around * impurity) / jnp.sum(around * _held(self.tensor))
 
 
+@cites("zauner2018", "fishman2018")
 @module
 class VUMPS:
     """The leading eigenvectors of a row of tensors, from above and from below.

@@ -74,6 +74,13 @@ def test_mixed_sites_by_value():
         image(h, [2.0, 1.0])
 
 
+def test_mixed_vectors_by_number():
+    two = spaces.embedded(spaces.BINARY, 3)
+    space = spaces.product([spaces.potts(3), two])
+    h = Hamiltonian({"pair": Sites(1.0, [[0, 3]])}, space=space, shape=(2,))
+    assert image(h, [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]).get_array().tolist() == [[2.0, 1.0]]
+
+
 def test_the_plane_of_a_cube():
     cube = lattices.cubic(2, 3, 4)
     values = np.arange(24.0).reshape(2, 3, 4)

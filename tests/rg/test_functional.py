@@ -16,7 +16,7 @@ from physdl.errors import SettingError, UnknownNameError
 # D. F. Litim, Nucl. Phys. B 631, 128 (2002), hep-th/0203006, recomputed at n = 14 (SCIENCE 5.5)
 LPA = {
     "1": (0.649562, 0.655746),
-    "2": (0.708210, 0.671223),
+    "2": (0.708211, 0.671223),
     "3": (0.761123, 0.699830),
     "4": (0.804350, 0.733700),
     "10": (0.918605, 0.871311),

@@ -14,6 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 from physdl.hamiltonian import Hamiltonian
 from physdl.networks.autoregressive.autoregressive_network import AutoregressiveNetwork
@@ -24,6 +25,7 @@ from physdl.sampling import _random as random
 __all__ = ["IndependenceSampler"]
 
 
+@cites("nicoli2020")
 @module
 class IndependenceSampler:
     """A kernel of ``sampling``: whole configurations proposed by an autoregressive distribution.

@@ -16,6 +16,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float, Int, Key
 
+from physdl.bibliography import cites
 from physdl.hamiltonian import Hamiltonian
 from physdl.networks.activations import TANH, Activation
 from physdl.networks.autoregressive.autoregressive_network import (
@@ -71,6 +72,7 @@ class MaskedDense(nnx.Module):
         return value, layers
 
 
+@cites("germain2015")
 def made(
     h: Hamiltonian,
     *,

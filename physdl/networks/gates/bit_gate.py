@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError
 from physdl.networks.activations import LOGISTIC
 from physdl.pytree import module, static
@@ -48,6 +49,7 @@ class BitGate:
         return 1 / (1 + math.exp(self.beta / 2))
 
 
+@cites("lin2017")
 def bit_product(n_inputs: int, *, decimals: float) -> BitGate:
     """The product of bits to so many decimals: beta = 2 D log 10 (see the module docstring).
 

@@ -27,6 +27,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike as NumpyArrayLike
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.hamiltonian import Hamiltonian
 from physdl.numerics import logsumexp
@@ -36,6 +37,7 @@ from physdl.theory.audit.tables import energy_table, joint_table
 __all__ = ["lin_tegmark", "mehta_schwab", "noninteracting"]
 
 
+@cites("mehta2014")
 def mehta_schwab(
     e: Hamiltonian | ArrayLike,
     h: Hamiltonian | ArrayLike,
@@ -82,6 +84,7 @@ def mehta_schwab(
     return energies[:, None] - joint
 
 
+@cites("lin2017")
 def lin_tegmark(h: Hamiltonian | ArrayLike, k: ArrayLike) -> Float[Array, "n n"]:
     """The kernel T(y, y') = -H(y') - K(y) - ln Z~: equal free energies, another distribution.
 

@@ -32,6 +32,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from physdl.bibliography import cites
 from physdl.errors import LatticeError, SettingError, ShapeError, SpaceError, TooLargeError
 from physdl.hamiltonian import monomial_basis
 from physdl.lattices import Lattice
@@ -45,6 +46,7 @@ Series = tuple[int, ...]
 Numbers = NDArray[np.float64]
 
 
+@cites("lin2017")
 def n_coefficients(n_variables: int, degree: int) -> int:
     """C(n + d, d): coefficients of a polynomial of degree d in n real variables, constant included.
 

@@ -27,6 +27,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike, NDArray
 
+from physdl.bibliography import cites
 from physdl.errors import SettingError, ShapeError
 from physdl.pytree import IntArray, Table, module, static
 from physdl.theory.hierarchy.information import mutual_information, processed
@@ -151,6 +152,7 @@ def factor_through(coarse: ArrayLike, fine: ArrayLike) -> IntArray:
     return np.where(first >= 0, t[first], 0)
 
 
+@cites("lin2017")
 def distill(hierarchy: MarkovHierarchy, tolerance: float = TOLERANCE) -> Distillation:
     """The minimal statistics T_i of a hierarchy and the f_i of Theorem 2.
 

@@ -1,0 +1,18 @@
+"""The coefficients of a polynomial Hamiltonian.
+
+Published as (n + d)! / (n! d!) for n variables and degree d: 4 598 126 of degree four in a hundred
+variables.
+"""
+
+from physdl.theory import expressivity
+
+SUBJECT = "theory"
+CITATION = "H. W. Lin, M. Tegmark and D. Rolnick, J. Stat. Phys. 168, 1223 (2017), section 2"
+PUBLISHED = 4598126.0
+TOLERANCE = 0.5
+QUICK = True
+
+
+def compute() -> float:
+    """The number of coefficients."""
+    return float(expressivity.n_coefficients(100, 4))

@@ -1,0 +1,21 @@
+"""The critical coupling of bond moving in 2 dimensions.
+
+Published as K* = 0.3047 of the Ising model at length ratio 2: bonds are moved together, then
+decimated. Found by Newton's method.
+"""
+
+import jax.numpy as jnp
+
+from physdl import rg
+
+SUBJECT = "renormalization"
+CITATION = "L. P. Kadanoff, Ann. Phys. 100, 359 (1976)"
+PUBLISHED = 0.3047
+TOLERANCE = 5e-5
+QUICK = True
+
+
+def compute() -> float:
+    """K*."""
+    step = rg.MigdalKadanoff(scale=2, dim=2)
+    return float(rg.fixed_point(step, jnp.array([0.3])).couplings[0])
