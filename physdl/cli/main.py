@@ -30,6 +30,7 @@ Examples:
   physdl compile phi4 --radius 1.5 --tolerance 1e-4
   physdl infer samples.npz --lattice square --out found.npz
   physdl reproduce --quick --out table.html
+  physdl cite AIS rg.mcrg
 """
 
 
@@ -330,6 +331,15 @@ def reproduce(names: tuple[str, ...], **options: Any) -> None:
     from physdl.cli.reproduce import run
 
     run(names, **options)
+
+
+@main.command()
+@click.argument("methods", nargs=-1, required=True)
+def cite(methods: tuple[str, ...]) -> None:
+    """BibTeX of the papers behind METHODS, such as AIS or rg.mcrg, and of physdl."""
+    from physdl.bibliography import bibtex
+
+    click.echo(bibtex(*methods))
 
 
 @main.command()

@@ -80,7 +80,15 @@ def test_hard_squares_are_those_of_the_transfer_matrix(periodic):
     assert float(slope) == pytest.approx(float(truth.terms["activity"].coefficient), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["potts", "blume-capel", "glass triangular", "glass honeycomb"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "potts",
+        "blume-capel",
+        pytest.param("glass triangular", marks=pytest.mark.slow),
+        "glass honeycomb",
+    ],
+)
 def test_more_states_lose_less(name):
     truth = brute_force.log_z_of(MODELS[name])
     errors = [abs(float(BoundaryMPS(chi=c)(MODELS[name]).log_z) - truth) for c in (4, 12, 80)]

@@ -50,6 +50,7 @@ def chain(n_states, n_draws, spacing, seed=0, shift=0.0):
     return u, constant[0] - constant
 
 
+@pytest.mark.slow
 def test_as_pymbar():
     found = mbar_of_energies(oscillators()[1], N_DRAWS)
     np.testing.assert_allclose(found.log_z, LOG_Z, atol=1e-12)
@@ -104,6 +105,7 @@ def test_quadratic_features_are_the_same_energies():
     np.testing.assert_allclose(target, linear.log_z[2], atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 7, 100, 1000])
 def test_chunks_order_and_counts_do_not_matter(chunk):
     _, u = oscillators()

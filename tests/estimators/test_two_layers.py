@@ -153,7 +153,10 @@ def log_marginal(path, h, b, states, axis):
         return np.log(weight)
 
 
-@pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize(
+    "reference",
+    [pytest.param(r, marks=pytest.mark.slow) if r == "couplings" else r for r in REFERENCES],
+)
 @pytest.mark.parametrize("name", MACHINES)
 def test_factors_are_those_of_the_marginal(name, reference):
     h = MACHINES[name]()
@@ -408,6 +411,7 @@ def test_factors_of_a_layer_on_the_line(visible, hidden, n):
         assert float(found) == pytest.approx(ends[1] - ends[0], abs=1e-8)
 
 
+@pytest.mark.slow
 def test_draws_of_a_layer_on_the_line():
     h = machine(LINE, SPIN, n=(3, 2), scale=0.4)
     walker, path = walker_of(h, normal(h))

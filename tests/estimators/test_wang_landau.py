@@ -242,6 +242,7 @@ def test_vmap_and_single_precision():
     assert np.all(np.abs(np.asarray(estimates.log_z) - exact) < 5 * np.asarray(estimates.stderr))
 
 
+@pytest.mark.slow
 def test_a_run_too_short_to_cross_says_so():
     h = models.ising(lattices.square(12, 12), COUPLING)
     method = WangLandau(n_walkers=8, n_learn=16, n_sweeps=16, n_kept=4)

@@ -89,6 +89,7 @@ def test_log_z_and_energy_on_fresh_points(side, n, n_steps):
     assert float(found.value_error) == pytest.approx(rms, rel=0.3)
 
 
+@pytest.mark.slow
 def test_kaufman_agrees():
     """Another exact method, without a field."""
     estimator = learned(4, 2400, 5000).estimator
@@ -107,6 +108,7 @@ def ring_answers(n=400, gradients=True):
     return evaluate(ClosedForm(), ring_box(), n, gradients=gradients, key=jax.random.key(2))
 
 
+@pytest.mark.slow
 def test_it_is_even_in_odd_couplings():
     found = amortise(ring_answers(), n_steps=500, odd=(1,), key=jax.random.key(3))
     at = [found.estimator(ring_box()(jnp.array([0.2, z]))).log_z for z in (0.7, -0.7)]

@@ -42,6 +42,7 @@ def test_chains_find_the_maximum_of_the_likelihood(torus, method):
     assert float(found.complexity) == pytest.approx(2, rel=0.15)
 
 
+@pytest.mark.slow
 def test_a_field_on_the_line():
     """Gaussian samples: the maximum of the likelihood is known."""
     sites = np.arange(3)[:, None]

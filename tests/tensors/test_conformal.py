@@ -45,6 +45,7 @@ def test_ratio_at_criticality_is_that_of_the_field_theory(loop):
     assert float(tensors.gu_wen_ratio(loop)) == pytest.approx(exact, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_trg_after_ten_steps():
     found = tensors.conformal_data(left(tensors.TRG(chi=24), CRITICAL, 10), width=1)
     assert float(found.dimensions[1]) == pytest.approx(1 / 8, abs=2e-4)
@@ -60,11 +61,13 @@ def test_other_networks(scheme, n_steps):
     assert sorted(np.round(np.abs(found.spins[:5]))) == [0, 0, 0, 1, 1]
 
 
+@pytest.mark.slow
 def test_three_around_tell_spins_by_sign():
     found = tensors.conformal_data(left(tensors.HOTRG(chi=10), CRITICAL, 4), width=3)
     assert sorted(np.round(found.spins[3:5])) == [-1, 1]
 
 
+@pytest.mark.slow
 def test_three_state_potts():
     """V. S. Dotsenko, Nucl. Phys. B 235, 54 (1984): c = 4/5, spin 2/15 twice, energy 4/5."""
     bulk = tensors.bulk(models.potts(SQUARE, 3, math.log(1 + math.sqrt(3))))

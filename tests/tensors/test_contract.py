@@ -111,6 +111,7 @@ def test_products_of_matrices_ask_for_full_precision(name):
         assert written.count("HIGHEST, Precision.HIGHEST") == written.count("dot_general") > 0
 
 
+@pytest.mark.slow
 @each_scheme
 def test_a_long_torus_is_closed_along_its_longer_side(name):
     scheme = SCHEMES[name](chi=16)

@@ -191,6 +191,7 @@ def differences(f, x, direction, step):
     return first, second / (12 * step**2)
 
 
+@pytest.mark.slow
 def test_derivatives_agree_with_differences_on_random_models():
     rng = np.random.default_rng(5)
     settings = tensors.CTMRG(chi=12)

@@ -80,6 +80,7 @@ def test_is_exact_where_nothing_is_cut(shape):
     np.testing.assert_allclose(slope, jax.grad(exact)(p), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_both_modes_give_one_derivative():
     network = tensors.coarsen(tensors.LoopTNR(chi=6), ising(0.4), 4).network
     scheme = tensors.LoopTNR(chi=6)
