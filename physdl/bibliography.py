@@ -14,7 +14,7 @@ import pkgutil
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from physdl.errors import SettingError
 
@@ -23,6 +23,14 @@ __all__ = ["bibtex", "cite", "cites", "entries"]
 T = TypeVar("T", bound=Callable[..., Any])
 
 _PACKAGE = "physdl"
+
+
+class Cited(Protocol):
+    """What stands on papers."""
+
+    __cites__: tuple[str, ...]
+
+
 _used: dict[str, None] = {}
 
 
@@ -50,11 +58,11 @@ def cites(*keys: str, when: str = "__call__") -> Callable[[T], T]:
     def decorate(method: T) -> T:
         if not isinstance(method, type):
             wrapped: T = noting(method)
-            wrapped.__cites__ = keys  # type: ignore[attr-defined]
+            cast(Cited, wrapped).__cites__ = keys
             return wrapped
         name = when if when in vars(method) else "__init__"
         setattr(method, name, noting(getattr(method, name)))
-        method.__cites__ = keys  # type: ignore[attr-defined]
+        cast(Cited, method).__cites__ = keys
         return method
 
     return decorate

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from physdl import rg
+from physdl import plotting, rg
 from physdl.cli import schemes
 from physdl.cli.figures import figure
 from physdl.cli.named import build
@@ -123,10 +123,7 @@ def _draw(start: Renormalized, values: dict[str, Any], path: Path) -> None:
         elif len(start.names) == 2:
             _arrows(axes, start, values)
         elif "flow" in values:
-            for name, column in zip(start.names, np.array(values["flow"]).T, strict=True):
-                axes.plot(column, "o-", label=name)
-            axes.set(xlabel="step", ylabel="coupling")
-            axes.legend()
+            plotting.flow(np.array(values["flow"]), start.names, ax=axes)
         else:
             axes.stem(values.get("y", []))
             axes.set(xlabel="scaling field", ylabel="y")
@@ -154,15 +151,7 @@ def _arrows(axes: Any, start: Renormalized, values: dict[str, Any]) -> None:
     size = np.maximum(1.5 * np.abs(points).max(0), 0.1)
     low = np.where(points.min(0) < 0, -size, 0.0)
     x, y = (np.linspace(low[i], size[i], 15) for i in range(2))
-    seen = rg.flow_field(start.map, x, y)
-    arrows = np.asarray(seen.arrows)
-    length = np.maximum(np.linalg.norm(arrows, axis=-1, keepdims=True), 1e-300)
-    axes.quiver(x, y, *np.moveaxis(arrows / length, -1, 0), color="0.6", angles="xy")
-    if len(seen.separatrix):
-        axes.plot(*np.asarray(seen.separatrix).T, "C1", label="separatrix")
-    if len(seen.fixed_points):
-        axes.plot(*np.asarray(seen.fixed_points).T, "ko", label="fixed points")
+    plotting.flow_field(rg.flow_field(start.map, x, y), start.names, ax=axes)
+    limits = axes.get_xlim(), axes.get_ylim()
     axes.plot(*np.array(values["flow"]).T, "C3.-", lw=1, label="flow")
-    axes.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
-    axes.set(xlabel=f"k of {start.names[0]}", ylabel=f"k of {start.names[1]}")
-    axes.legend(frameon=False)
+    axes.set(xlim=limits[0], ylim=limits[1])

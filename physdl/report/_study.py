@@ -12,6 +12,7 @@ from physdl.errors import PhysdlError, SettingError, UnknownNameError
 from physdl.estimators import Agreement, Status
 from physdl.hamiltonian import Hamiltonian
 from physdl.report import approximations, counting
+from physdl.report._text import text
 from physdl.report.approximations import Compiled
 from physdl.report.counting import APPROXIMATE, EXACT, SAMPLED, Clock, Row
 from physdl.report.flows import fixed_point_of, flow_of
@@ -116,8 +117,6 @@ class Study:
         }
 
     def __repr__(self) -> str:
-        from physdl.report._text import text
-
         return text(self)
 
 

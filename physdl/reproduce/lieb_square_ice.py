@@ -1,7 +1,7 @@
 """The residual entropy of square ice.
 
-Published as W = (4 / 3)^(3/2) = 1.5396 arrangements a molecule. Computed by coarse-graining the
-vertices; the model is critical, where truncations are worst.
+Published as W = (4 / 3)^(3/2) = 1.5396 arrangements a molecule. Computed from corner transfer
+matrices; the model is critical, where truncations are worst.
 """
 
 import math

@@ -29,7 +29,7 @@ def compute() -> Computed:
         even=rg.operator_basis(lattice, max_range={2: 1.5, 4: 1.5}),
         n_steps=2,
         key=jax.random.key(0),
-        n_sweeps=4000,
+        n_sweeps=8000,
         n_chains=16,
     )
     assert found.even is not None

@@ -1,26 +1,26 @@
-"""The free energy of an Ising torus from an autoregressive network.
+"""The variational free energy of a critical Ising torus from an autoregressive network.
 
-The network minimises its variational free energy, and its draws are reweighted; published exactly
-for 4 x 4 critical spins, log Z = 15.5219154588.
+Published: the free energy of such a network lies above the exact one and comes close to it; the
+exact one is Kaufman's, log Z / N = 0.9397 for 8 x 8 spins at the critical point. Computed as the
+bound of a network trained for 2000 steps, to a thousandth of a nat a spin.
 """
 
 import jax
 
 from physdl import lattices, learning, models, reference
-from physdl.reproduce._outcomes import Computed
 
 SUBJECT = "learning"
 CITATION = (
     "D. Wu, L. Wang and P. Zhang, Phys. Rev. Lett. 122, 080602 (2019); exact: B. Kaufman, "
     "Phys. Rev. 76, 1232 (1949)"
 )
-PUBLISHED = 15.5219154588
-TOLERANCE = 0.02
+PUBLISHED = 0.9397
+TOLERANCE = 0.001
 QUICK = False
 
 
-def compute() -> Computed:
-    """log Z in nats."""
-    torus = models.ising(lattices.square(4, 4), reference.square_critical_coupling())
-    out = learning.VariationalAutoregressive(n_steps=300)(torus, key=jax.random.key(0))
-    return Computed(float(out.log_z), float(out.stderr))
+def compute() -> float:
+    """The bound of log Z / N, in nats."""
+    torus = models.ising(lattices.square(8, 8), reference.square_critical_coupling())
+    out = learning.VariationalAutoregressive(n_steps=2000)(torus, key=jax.random.key(0))
+    return float(out.lower) / torus.n_sites
