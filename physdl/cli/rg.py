@@ -147,11 +147,12 @@ def _cobweb(axes: Any, start: Renormalized, values: dict[str, Any]) -> None:
 
 
 def _arrows(axes: Any, start: Renormalized, values: dict[str, Any]) -> None:
-    points = np.array([*values["flow"][:1], values.get("fixed_point", values["flow"][0])])
+    points = np.array([*values["flow"][:2], values.get("fixed_point", values["flow"][0])])
     size = np.maximum(1.5 * np.abs(points).max(0), 0.1)
     low = np.where(points.min(0) < 0, -size, 0.0)
     x, y = (np.linspace(low[i], size[i], 15) for i in range(2))
     plotting.flow_field(rg.flow_field(start.map, x, y), start.names, ax=axes)
     limits = axes.get_xlim(), axes.get_ylim()
-    axes.plot(*np.array(values["flow"]).T, "C3.-", lw=1, label="flow")
+    axes.plot(*np.array(values["flow"]).T, "k.-", lw=1, label="flow")
     axes.set(xlim=limits[0], ylim=limits[1])
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4)
