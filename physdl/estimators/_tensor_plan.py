@@ -310,7 +310,7 @@ def _cotengra_path(network: Network, seconds: float, seed: int) -> list[tuple[in
     sizes = dict(enumerate(network.sizes))
     inputs = [tuple(s) for s in network.scopes]
     # by default the parts are joined by worker processes, and a fork under jax may stand still
-    joined = cotengra.RandomGreedyOptimizer(max_repeats=32, parallel=False, seed=seed)
+    joined = cotengra.ReusableRandomGreedyOptimizer(max_repeats=32, parallel=False, seed=seed)
     optimizer = cotengra.HyperOptimizer(
         methods=["greedy", "labels"],
         constants={"greedy": {}, "labels": {"super_optimize": joined}},
