@@ -133,7 +133,7 @@ def test_bits_are_spins_in_other_variables():
     assert float(TAP(3)(spin).log_z) == pytest.approx(float(TAP(3)(bit).log_z), rel=1e-12)
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("order", [*(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2)), 3])
 def test_derivatives_to_second_order(order):
     def f(k):
         return TAP(order, tolerance=1e-9)(models.ising(lattices.square(3, 3), k, 0.3)).log_z

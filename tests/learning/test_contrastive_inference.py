@@ -29,7 +29,9 @@ def torus():
     return h, x, learning.maximum_likelihood(x, h)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method", [pytest.param("ladder", marks=pytest.mark.slow), "chains", "data"]
+)
 def test_chains_find_the_maximum_of_the_likelihood(torus, method):
     """Within the errors of the data, which the chains' own are well below."""
     h, x, exact = torus

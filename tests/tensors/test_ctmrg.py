@@ -228,7 +228,7 @@ def test_energy_and_specific_heat_are_onsagers(symmetric):
 
 
 @both
-@pytest.mark.parametrize("dtype", [jnp.float32, jnp.float64])
+@pytest.mark.parametrize("dtype", [pytest.param(jnp.float32, marks=pytest.mark.slow), jnp.float64])
 def test_symmetric_tensors_have_finite_derivatives(symmetric, dtype):
     settings = tensors.CTMRG(chi=8, symmetric=symmetric, max_steps=100)
 

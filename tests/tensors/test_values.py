@@ -235,6 +235,7 @@ def test_critical_coupling_from_the_flow():
     assert float(found.parameter) == pytest.approx(CRITICAL, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_critical_coupling_of_spin_one():
     """K_c = 0.590473(5): P. Butera, M. Pernici, Physica A 506, 22 (2018)."""
     map_ = rg.TensorRG(tensors.HOTRG(chi=12))
