@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
-from physdl.errors import SettingError
+from physdl.errors import UnknownNameError
 
 __all__ = ["bibtex", "cite", "cites", "entries"]
 
@@ -89,7 +89,7 @@ def bibtex(*methods: object) -> str:
         nothing.
 
     Raises:
-      SettingError: no public method has a name given.
+      UnknownNameError: no public method has a name given.
 
     >>> print(bibtex("AIS"))
     @software{physdl,
@@ -108,7 +108,7 @@ def cite(*methods: object) -> None:
     """Print ``bibtex(*methods)``: without arguments, for all methods used in this session.
 
     Raises:
-      SettingError: no public method has a name given.
+      UnknownNameError: no public method has a name given.
 
     >>> from physdl import rg
     >>> cite(rg.mcrg)
@@ -132,10 +132,12 @@ def _named(name: str) -> object:
     *path, last = name.removeprefix("physdl.").split(".")
     root = importlib.import_module(_PACKAGE)
     public = [m.name for m in pkgutil.iter_modules(root.__path__) if not m.name.startswith("_")]
-    homes = [".".join(path)] if path else [m for m in public if m != "cli"]
-    for home in homes:
-        if home.partition(".")[0] in public:
-            found = getattr(importlib.import_module(f"{_PACKAGE}.{home}"), last, None)
-            if found is not None:
-                return found
-    raise SettingError(f"no public method is called {name!r}; write for example 'estimators.AIS'")
+    known: set[str] = set()
+    for home in [".".join(path)] if path else [m for m in public if m != "cli"]:
+        if home not in public:
+            raise UnknownNameError("module", home, public)
+        members = vars(importlib.import_module(f"{_PACKAGE}.{home}"))
+        if last in members:
+            return members[last]
+        known.update(n for n, member in members.items() if hasattr(member, "__cites__"))
+    raise UnknownNameError("method", name, known)

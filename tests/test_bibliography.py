@@ -15,7 +15,7 @@ import pytest
 import physdl
 from physdl import estimators, reference, rg, sampling
 from physdl.bibliography import bibtex, cite, cites, entries
-from physdl.errors import SettingError
+from physdl.errors import UnknownNameError
 
 ROOT = Path(__file__).parents[1]
 FIELD = re.compile(r"^  (\w+) = \{(.*)\},$")
@@ -111,9 +111,18 @@ def test_a_method_without_a_paper_adds_nothing():
     assert bibtex(estimators.Enumeration()) == entries()["physdl"]
 
 
-def test_an_unknown_name_is_refused():
-    with pytest.raises(SettingError, match="Nobody"):
-        bibtex("Nobody")
+@pytest.mark.parametrize(
+    "name, hint",
+    [
+        ("AISS", "method 'AISS': did you mean 'AIS'"),
+        ("rg.mcg", "did you mean 'mcrg'"),
+        ("estimator.AIS", "module 'estimator': did you mean 'estimators'"),
+        ("Nobody", "'Nobody'"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest(name, hint):
+    with pytest.raises(UnknownNameError, match=hint):
+        bibtex(name)
 
 
 def test_a_session_knows_what_it_used(capsys):
