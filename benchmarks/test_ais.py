@@ -14,15 +14,12 @@ biases alone, where physdl starts from zero; both are the defaults.
 
 import os
 import statistics
-import subprocess
-import tempfile
-import time
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rounds import in_turn, measured, peer, ratio
 
 from physdl import models
 from physdl.estimators.ais import AIS
@@ -34,25 +31,18 @@ import sys, time
 import numpy as np, torch
 from rbms.bernoulli_bernoulli.classes import BBRBM
 from rbms.partition_function.ais import compute_partition_function_ais
-torch.set_num_threads(int(sys.argv[2]))
+n_cores, n_steps, n_chains = map(int, sys.argv[2:])
+torch.set_num_threads(n_cores)
 w, v, h = (torch.from_numpy(a) for a in np.load(sys.argv[1]).values())
 machine = BBRBM(w, v, h)
-for line in sys.stdin:
+for _ in sys.stdin:
     start, cpu = time.perf_counter(), time.process_time()
-    log_z = compute_partition_function_ais(int(line), int(sys.argv[3]) + 1, machine)
+    log_z = compute_partition_function_ais(n_chains, n_steps + 1, machine)
     print("ran", time.perf_counter() - start, time.process_time() - cpu, log_z, flush=True)
 """
 
 
-@pytest.fixture(autouse=True)
-def as_a_user():
-    """Single precision and JAX's defaults."""
-    with (
-        jax.enable_x64(False),
-        jax.numpy_rank_promotion("allow"),
-        jax.numpy_dtype_promotion("standard"),
-    ):
-        yield
+pytestmark = pytest.mark.usefixtures("as_a_user")
 
 
 def coefficients():
@@ -60,12 +50,6 @@ def coefficients():
     weights = 0.05 * rng.normal(size=(N_VISIBLE, N_HIDDEN))
     biases = 0.1 * rng.normal(size=N_VISIBLE), 0.1 * rng.normal(size=N_HIDDEN)
     return [a.astype(np.float32) for a in (weights, *biases)]
-
-
-def timed(run):
-    start, cpu = time.perf_counter(), time.process_time()
-    out = jax.block_until_ready(run())
-    return time.perf_counter() - start, time.process_time() - cpu, out
 
 
 def described(samples):
@@ -89,63 +73,25 @@ def runs():
     return lambda: settings(h, key=next(keys)).log_z, lambda: products(x, weights)
 
 
-class Peer:
-    """The other program, started once and warmed up; None where it is not installed."""
-
-    def __init__(self, python):
-        with tempfile.NamedTemporaryFile(suffix=".npz", delete=False) as file:
-            np.savez(file, *coefficients())
-        cores = str(len(os.sched_getaffinity(0)))
-        command = [python, "-W", "ignore", "-c", PEER, file.name, cores, str(N_STEPS)]
-        self.file = Path(file.name)
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __call__(self):
-        self.process.stdin.write(f"{N_CHAINS}\n")
-        self.process.stdin.flush()
-        line = next(line for line in self.process.stdout if line.startswith("ran "))
-        wall, cpu, log_z = map(float, line.split()[1:])
-        return wall, cpu, log_z
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
-        self.file.unlink()
-
-
 def test_rbm(benchmark):
     """Rounds of the bound, the estimator and the peer in turn."""
     call, products = runs()
+    cores = len(os.sched_getaffinity(0))
+    arrays = dict(zip(("w", "v", "h"), coefficients(), strict=True))
     python = os.environ.get("PHYSDL_RBMS_PYTHON")
-    programs = {"bound": lambda: timed(products), "physdl": lambda: timed(call)}
-    peer = Peer(python) if python else None
-    if peer is not None:
-        programs["rbms"] = peer
-    seen = {name: [] for name in programs}
-    for k in range(N_ROUNDS + 1):
-        for name, program in programs.items():
-            sample = program()
-            if k:
-                seen[name].append(sample)
-    if peer is not None:
-        peer.close()
-    wall = {name: [s[0] for s in samples] for name, samples in seen.items()}
-    cpu = {name: [s[1] for s in samples] for name, samples in seen.items()}
-    middle = lambda samples, over: statistics.median(
-        a / b for a, b in zip(samples, over, strict=True)
-    )
-    for name in seen:
-        benchmark.extra_info[f"{name}_wall_s"] = described(wall[name])
-        benchmark.extra_info[f"{name}_cpu_s"] = described(cpu[name])
-        if name != "bound":
-            found = [float(s[2]) for s in seen[name]]
-            benchmark.extra_info[f"{name}_log_z"] = [float(np.mean(found)), float(np.std(found))]
-    benchmark.extra_info["share_of_bound_wall"] = middle(wall["bound"], wall["physdl"])
-    benchmark.extra_info["share_of_bound_cpu"] = middle(cpu["bound"], cpu["physdl"])
-    if peer is not None:
-        benchmark.extra_info["times_faster_wall"] = middle(wall["rbms"], wall["physdl"])
-        benchmark.extra_info["times_faster_cpu"] = middle(cpu["rbms"], cpu["physdl"])
+    programs = {"bound": lambda: measured(products), "physdl": lambda: measured(call, float)}
+    with peer(python, PEER, cores, N_STEPS, N_CHAINS, **arrays) as rbms:
+        if rbms is not None:
+            programs["rbms"] = rbms
+        seen = in_turn(programs, N_ROUNDS)
+    for name, samples in seen.items():
+        wall, cpu, *found = zip(*samples, strict=True)
+        benchmark.extra_info[f"{name}_wall_s"] = described(wall)
+        benchmark.extra_info[f"{name}_cpu_s"] = described(cpu)
+        for log_z in found:
+            benchmark.extra_info[f"{name}_log_z"] = [float(np.mean(log_z)), float(np.std(log_z))]
+    for column, kind in enumerate(("wall", "cpu")):
+        benchmark.extra_info[f"share_of_bound_{kind}"] = ratio(seen, "bound", "physdl", column)
+        if "rbms" in seen:
+            benchmark.extra_info[f"times_faster_{kind}"] = ratio(seen, "rbms", "physdl", column)
     benchmark(lambda: jax.block_until_ready(call()))

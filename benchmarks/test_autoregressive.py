@@ -9,15 +9,12 @@ Set ``PHYSDL_RBMS_PYTHON`` to an interpreter with torch.
 
 import os
 import statistics
-import subprocess
-import tempfile
-import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import optax
 import pytest
+from rounds import in_turn, measured, peer, ratio
 
 from physdl import lattices, learning, models, networks
 from physdl.networks.autoregressive.frontier_network import _slots
@@ -79,15 +76,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture(autouse=True)
-def as_a_user():
-    """Single precision and JAX's defaults."""
-    with (
-        jax.enable_x64(False),
-        jax.numpy_rank_promotion("allow"),
-        jax.numpy_dtype_promotion("standard"),
-    ):
-        yield
+pytestmark = pytest.mark.usefixtures("as_a_user")
 
 
 def runs():
@@ -101,59 +90,18 @@ def runs():
     return h, trained
 
 
-def timed(run):
-    start, cpu = time.perf_counter(), time.process_time()
-    out = jax.block_until_ready(run())
-    wall, cpu = time.perf_counter() - start, time.process_time() - cpu
-    return wall, cpu, float(out.losses[-1])
-
-
-class Peer:
-    """The same network in torch, started once."""
-
-    def __init__(self, python, h):
-        sites, slots = _slots(h, shared=True)
-        bonds = lattices.square(L, L).bonds.array.astype(np.int64)
-        with tempfile.NamedTemporaryFile(suffix=".npz", delete=False) as file:
-            np.savez(file, sites=sites, slots=slots, bonds=bonds)
-        self.file = Path(file.name)
-        numbers = [str(v) for v in (BATCH, WIDTH, N_STEPS, COUPLING)]
-        self.process = subprocess.Popen(
-            [python, "-W", "ignore", "-c", PEER, file.name, *numbers],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self):
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        line = next(line for line in self.process.stdout if line.startswith("ran "))
-        return tuple(map(float, line.split()[1:]))
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
-        self.file.unlink()
-
-
 def test_step(benchmark):
     """Rounds of ten steps of both in turn; medians in wall and CPU time of one step."""
     h, trained = runs()
+    sites, slots = _slots(h, shared=True)
+    bonds = lattices.square(L, L).bonds.array.astype(np.int64)
     python = os.environ.get("PHYSDL_RBMS_PYTHON")
-    programs = {"physdl": lambda: timed(trained)}
-    peer = Peer(python, h) if python else None
-    if peer is not None:
-        programs["torch"] = peer
-    seen = {name: [] for name in programs}
-    for k in range(N_ROUNDS + 1):
-        for name, program in programs.items():
-            sample = program()
-            if k:
-                seen[name].append(sample)
-    if peer is not None:
-        peer.close()
+    programs = {"physdl": lambda: measured(trained, lambda out: float(out.losses[-1]))}
+    settings = (BATCH, WIDTH, N_STEPS, COUPLING)
+    with peer(python, PEER, *settings, sites=sites, slots=slots, bonds=bonds) as torch:
+        if torch is not None:
+            programs["torch"] = torch
+        seen = in_turn(programs, N_ROUNDS)
     for name, samples in seen.items():
         wall, cpu, value = (statistics.median(column) for column in zip(*samples, strict=True))
         benchmark.extra_info[name] = {
@@ -161,10 +109,7 @@ def test_step(benchmark):
             "cpu_ms": 1e3 * cpu / N_STEPS,
             "free_energy": value,
         }
-    if peer is not None:
-        pairs = list(zip(seen["torch"], seen["physdl"], strict=True))
-        for k, name in enumerate(("wall", "cpu")):
-            benchmark.extra_info[f"times_faster_{name}"] = statistics.median(
-                a[k] / b[k] for a, b in pairs
-            )
+    if "torch" in seen:
+        for column, kind in enumerate(("wall", "cpu")):
+            benchmark.extra_info[f"times_faster_{kind}"] = ratio(seen, "torch", "physdl", column)
     benchmark(lambda: jax.block_until_ready(trained()))

@@ -14,14 +14,13 @@ interpreter.
 
 import os
 import statistics
-import subprocess
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from rounds import in_turn, measured, peer, ratio
 
 from physdl import learning, networks
 
@@ -32,8 +31,8 @@ import sys, time, types
 import numpy as np, torch
 from rbms.bernoulli_bernoulli.classes import BBRBM
 from rbms.training.pcd import fit_batch_pcd
-torch.set_num_threads(int(sys.argv[1]))
-n_visible, n_hidden, n_chains, n_samples, n_steps = map(int, sys.argv[2:])
+n_cores, n_visible, n_hidden, n_chains, n_samples, n_steps = map(int, sys.argv[2:])
+torch.set_num_threads(n_cores)
 torch.manual_seed(0)
 data = (torch.rand(n_samples, n_visible) < 0.3).float()
 machine = BBRBM.init_parameters(n_hidden, types.SimpleNamespace(data=data), "cpu", torch.float32)
@@ -53,21 +52,7 @@ for line in sys.stdin:
 """
 
 
-@pytest.fixture(autouse=True)
-def as_a_user():
-    """Single precision and JAX's defaults."""
-    with (
-        jax.enable_x64(False),
-        jax.numpy_rank_promotion("allow"),
-        jax.numpy_dtype_promotion("standard"),
-    ):
-        yield
-
-
-def timed(run):
-    start, cpu = time.perf_counter(), time.process_time()
-    jax.block_until_ready(run())
-    return time.perf_counter() - start, time.process_time() - cpu
+pytestmark = pytest.mark.usefixtures("as_a_user")
 
 
 def runs():
@@ -107,55 +92,20 @@ def runs():
     return train, lambda: products(v, machine.weights)
 
 
-class Peer:
-    """The other program, started once; called, it makes as many steps."""
-
-    def __init__(self, python):
-        cores = len(os.sched_getaffinity(0))
-        sizes = (cores, N_VISIBLE, N_HIDDEN, N_CHAINS, N_SAMPLES, N_STEPS)
-        self.process = subprocess.Popen(
-            [python, "-W", "ignore", "-c", PEER, *map(str, sizes)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def __call__(self):
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-        line = next(line for line in self.process.stdout if line.startswith("ran "))
-        return tuple(map(float, line.split()[1:]))
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
-
-
 def test_persistent_contrastive_divergence(benchmark):
     """Rounds of the bound, the training and the peer in turn; seconds are those of one step."""
     train, products = runs()
-    python = os.environ.get("PHYSDL_RBMS_PYTHON")
-    programs = {"bound": lambda: timed(products), "physdl": lambda: timed(train)}
-    peer = Peer(python) if python else None
-    if peer is not None:
-        programs["rbms"] = peer
-    seen = {name: [] for name in programs}
-    for k in range(N_ROUNDS + 1):
-        for name, program in programs.items():
-            sample = program()
-            if k:
-                seen[name].append(sample)
-    if peer is not None:
-        peer.close()
-    for kind, place in (("wall", 0), ("cpu", 1)):
-        values = {name: [s[place] for s in samples] for name, samples in seen.items()}
-        for name, sample in values.items():
-            benchmark.extra_info[f"{name}_{kind}_s"] = statistics.median(sample) / N_STEPS
-        ratio = lambda a, b, v=values: statistics.median(
-            x / y for x, y in zip(v[a], v[b], strict=True)
-        )
-        benchmark.extra_info[f"share_of_bound_{kind}"] = ratio("bound", "physdl")
-        if peer is not None:
-            benchmark.extra_info[f"times_faster_{kind}"] = ratio("rbms", "physdl")
+    sizes = (len(os.sched_getaffinity(0)), N_VISIBLE, N_HIDDEN, N_CHAINS, N_SAMPLES, N_STEPS)
+    programs = {"bound": lambda: measured(products), "physdl": lambda: measured(train)}
+    with peer(os.environ.get("PHYSDL_RBMS_PYTHON"), PEER, *sizes) as rbms:
+        if rbms is not None:
+            programs["rbms"] = rbms
+        seen = in_turn(programs, N_ROUNDS)
+    for column, kind in enumerate(("wall", "cpu")):
+        for name, samples in seen.items():
+            seconds = statistics.median(s[column] for s in samples)
+            benchmark.extra_info[f"{name}_{kind}_s"] = seconds / N_STEPS
+        benchmark.extra_info[f"share_of_bound_{kind}"] = ratio(seen, "bound", "physdl", column)
+        if "rbms" in seen:
+            benchmark.extra_info[f"times_faster_{kind}"] = ratio(seen, "rbms", "physdl", column)
     benchmark(lambda: jax.block_until_ready(train()))

@@ -24,15 +24,7 @@ from physdl.sampling.tempering import ParallelTempering
 N_ROUNDS, BETA = 2000, 2.0
 
 
-@pytest.fixture(autouse=True)
-def as_a_user():
-    """Single precision and JAX's defaults, which hamon needs."""
-    with (
-        jax.enable_x64(False),
-        jax.numpy_rank_promotion("allow"),
-        jax.numpy_dtype_promotion("standard"),
-    ):
-        yield
+pytestmark = pytest.mark.usefixtures("as_a_user")
 
 
 @functools.lru_cache
