@@ -81,6 +81,11 @@ def test_bounds_hold_over_seeds():
         jax.random.split(KEY, 16)
     )
     assert np.all(np.asarray(out.lower) < exact)
+    plain, of_means = (np.asarray(out.info[name]) for name in ("bound", "importance_bound"))
+    assert np.all(plain < of_means)
+    error = np.sqrt(np.mean(np.square(out.info["importance_bound_stderr"])) / len(plain))
+    expected = np.mean(np.square(out.stderr)) * 512 / (2 * (512 // 64))  # var(w) / (2 m Z^2)
+    assert of_means.mean() == pytest.approx(exact - expected, abs=4 * error + expected / 2)
     z = (np.asarray(out.log_z) - exact) / np.asarray(out.stderr)
     assert np.all(np.abs(z) < 4) and abs(z.mean()) < 1
 
