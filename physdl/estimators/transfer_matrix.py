@@ -346,7 +346,7 @@ class _Exchange:
             output = "".join(letter[a] for a in kept)
             operands = [psi, *(f for _, f in factors)]
             return jnp.einsum(
-                f"{','.join(names)}->{output}", *operands, optimize="optimal", precision="highest"
+                f"{','.join(names)}->{output}", *operands, optimize="auto", precision="highest"
             )
         union = [*kept, *(a for a in held if a not in kept)]
         total = jnp.zeros((), psi.dtype)

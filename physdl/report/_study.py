@@ -27,7 +27,10 @@ BUDGET = 60.0
 N_STEPS = 6
 # bond moving in the limit of small steps is left out: its integration takes minutes
 FLOWS = tuple(name for name in MAPS if name != "migdal-kadanoff-limit")
-# where a part ends at the latest, in shares of the budget, so that none takes the time of another
+# what two derivatives of log Z take, in times of its value
+DERIVATIVES = 6
+# where a part ends at the latest, in shares of what the structure leaves of the budget, so that
+# none takes the time of another
 UNTIL_COUNTED, UNTIL_SAMPLED, UNTIL_TRAINED, UNTIL_RENORMALIZED = 0.35, 0.45, 0.6, 0.8
 
 
@@ -189,10 +192,12 @@ def _parts(
 
     yield "structure and symmetries", found
     found = replace(found, identity=identify(h))
+    clock = Clock(clock.left)
     others = tuple(n for n in wanted if n not in (*EXACT, *SAMPLED, "variational"))
     yield from counted(EXACT, UNTIL_COUNTED)
     yield "energy and specific heat", found
-    if clock.left > 0:
+    exact = [row.seconds for row in found.rows if row.exact]
+    if exact and DERIVATIVES * min(exact) < clock.left:
         energy, heat = counting.moments(h, max_memory=max_memory)
         found = replace(found, mean_energy=energy, specific_heat=heat)
     yield "observables from a chain", found

@@ -10,7 +10,7 @@ import pytest
 
 from physdl import lattices, models
 from physdl.errors import TooLargeError
-from physdl.estimators import Contraction, Gaussian, Status
+from physdl.estimators import Contraction, Enumeration, Gaussian, Status, TransferMatrix
 from physdl.estimators._tensor_plan import Network, _min_fill, require_few_neighbours
 
 
@@ -80,3 +80,11 @@ def test_gaussian_limit_and_singular_forms():
 def test_a_contraction_of_too_many_tables_is_refused():
     with pytest.raises(TooLargeError, match="600000"):
         Contraction()(models.ising(lattices.chain(600_000), 0.4))
+
+
+def test_layers_where_many_tables_meet_are_summed_in_time():
+    """All triples of 12 spins: an exhaustive search for the order of a product would not end."""
+    h = models.p_spin(n_sites=12, p=3)
+    assert float(TransferMatrix()(h).log_z) == pytest.approx(
+        float(Enumeration()(h).log_z), rel=1e-13
+    )
