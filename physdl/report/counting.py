@@ -1,7 +1,7 @@
 r"""log Z by every method that applies within a time: exact ones first, samplers with the rest.
 
-An exact method is asked what it would cost before it runs, and left out where that is more than the
-time; a sampled one is repeated and grows in its share of the time, or until its error is a
+A method without draws is asked what it would cost before it runs, and left out where that is more
+than the time; a sampled one is repeated and grows in its share of the time, or until its error is a
 hundredth of a nat (``estimators.Refined``), so it always ends with an error bar and a status.
 """
 
@@ -18,6 +18,7 @@ from jaxtyping import Array, Key
 from physdl.errors import PhysdlError
 from physdl.estimators import (
     Auto,
+    BoundaryMPS,
     Contraction,
     Enumeration,
     Estimate,
@@ -45,10 +46,11 @@ EXACT = (
     "gaussian",
     "quadrature",
 )
-APPROXIMATE = ("boundary-mps", "tensor", "tap")
+APPROXIMATE = ("tensor", "tap", "boundary-mps")
 SAMPLED = ("reverse-ais", "mbar", "pa", "ti", "wang-landau", "ais")
 PER_SECOND = 1e9
 ENUMERATED_PER_SECOND = 5e9
+PER_BOUNDARY_CELL = 1.5e-7  # seconds for each cell and chi^3, on a torus
 ENOUGH = 0.01
 
 
@@ -145,7 +147,7 @@ def _row(
 
 
 def _seconds(made: Estimator, h: Hamiltonian) -> float:
-    """About how long an exact method would run, from the operations it counts beforehand.
+    """About how long a method without draws would run, from what it counts beforehand.
 
     Raises:
       PhysdlError: the method does not apply.
@@ -159,6 +161,8 @@ def _seconds(made: Estimator, h: Hamiltonian) -> float:
         return float(made.blocks(h).operations) / PER_SECOND
     if isinstance(made, Contraction):
         return float(made.plan(h)[1].operations) / PER_SECOND
+    if isinstance(made, BoundaryMPS):
+        return PER_BOUNDARY_CELL * h.n_sites * made.chi**3
     if isinstance(made, Quadrature) and made.applies(h):
         nodes = discretised(h, jnp.ones((), h.dtype), made.n_nodes)
         return _seconds(made.estimator or Contraction(), nodes)
