@@ -178,13 +178,18 @@ def _parts(
     """(what comes next, what is there) before every step."""
     h, wanted = found.hamiltonian, methods or (*EXACT, *APPROXIMATE, *SAMPLED, "variational")
     count_key, chain_key, network_key = jax.random.split(jax.random.key(seed), 3)
-    clock = Clock(budget)
+    clock, slow = Clock(budget), 0.0
 
     def counted(names: tuple[str, ...], until: float) -> Iterator[tuple[str, Study]]:
         nonlocal found
         chosen = tuple(name for name in names if name in wanted)
         for name, row in counting.count(
-            h, chosen, clock.until(until), max_memory=max_memory, key=count_key
+            h,
+            chosen,
+            clock.until(until),
+            max_memory=max_memory,
+            seconds_per_sweep=slow,
+            key=count_key,
         ):
             if row is not None:
                 found = replace(found, rows=(*found.rows, row))
@@ -196,12 +201,12 @@ def _parts(
     others = tuple(n for n in wanted if n not in (*EXACT, *SAMPLED, "variational"))
     yield from counted(EXACT, UNTIL_COUNTED)
     yield "energy and specific heat", found
-    exact = [row.seconds for row in found.rows if row.exact]
-    if exact and DERIVATIVES * min(exact) < clock.left:
-        energy, heat = counting.moments(h, max_memory=max_memory)
+    exact = min((r for r in found.rows if r.exact), key=lambda r: r.seconds, default=None)
+    if exact is not None and DERIVATIVES * exact.seconds < clock.left:
+        energy, heat = counting.moments(h, exact.method, max_memory=max_memory)
         found = replace(found, mean_energy=energy, specific_heat=heat)
     yield "observables from a chain", found
-    measured = measure(h, seconds=clock.until(UNTIL_SAMPLED).left, key=chain_key)
+    measured, slow = measure(h, seconds=clock.until(UNTIL_SAMPLED).left, key=chain_key)
     found = replace(found, measured=measured)
     if "variational" in wanted:
         yield "variational", found

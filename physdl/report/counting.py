@@ -1,8 +1,8 @@
 r"""log Z by every method that applies within a time: exact ones first, samplers with the rest.
 
-A method without draws is asked what it would cost before it runs, and left out where that is more
-than the time; a sampled one is repeated and grows in its share of the time, or until its error is a
-hundredth of a nat (``estimators.Refined``), so it always ends with an error bar and a status.
+A method is asked what it would cost before it runs, and left out where that is more than the time;
+a sampled one is repeated and grows in its share of the time, or until its error is a hundredth of a
+nat (``estimators.Refined``), so it always ends with an error bar and a status.
 """
 
 import time
@@ -17,7 +17,6 @@ from jaxtyping import Array, Key
 
 from physdl.errors import PhysdlError
 from physdl.estimators import (
-    Auto,
     BoundaryMPS,
     Contraction,
     Enumeration,
@@ -52,6 +51,7 @@ PER_SECOND = 1e9
 ENUMERATED_PER_SECOND = 5e9
 PER_BOUNDARY_CELL = 1.5e-7  # seconds for each cell and chi^3, on a torus
 ENOUGH = 0.01
+SWEEPS = 3e5  # of one chain, which a method with draws takes at its defaults
 
 
 @dataclass(frozen=True)
@@ -117,28 +117,37 @@ def count(
     clock: Clock,
     *,
     max_memory: int,
+    seconds_per_sweep: float = 0.0,
     key: Key[Array, ""],
 ) -> Iterator[tuple[str, Row | None]]:
     """(name, None) before each method runs, and (name, row) after; time is shared out equally."""
     keys = [jax.random.fold_in(key, number) for number in range(len(names))]
     for number, (name, own) in enumerate(zip(names, keys, strict=True)):
         yield name, None
-        yield name, _row(h, name, clock, len(names) - number, max_memory, own)
+        share = clock.left / (len(names) - number) if name in SAMPLED else clock.left
+        yield name, _row(h, name, share, max_memory, seconds_per_sweep, own)
 
 
 def _row(
-    h: Hamiltonian, name: str, clock: Clock, n_left: int, max_memory: int, key: Key[Array, ""]
+    h: Hamiltonian,
+    name: str,
+    share: float,
+    max_memory: int,
+    seconds_per_sweep: float,
+    key: Key[Array, ""],
 ) -> Row:
-    if clock.left <= 0:
+    if share <= 0:
         return Row(name, None, "no time was left: give a larger budget.", 0.0)
     start = time.perf_counter()
     made: Estimator = method(name, max_memory)
+    drawn = name in SAMPLED
     try:
-        if name in SAMPLED:
-            made = Refined(made, stderr=ENOUGH, seconds=max(clock.left / n_left, 1e-3))
-        elif (seconds := _seconds(made, h)) > clock.left:
+        seconds = SWEEPS * seconds_per_sweep if drawn else _seconds(made, h)
+        if seconds > share:
             note = f"it would take about {seconds:.2g} s: give a larger budget."
             return Row(name, None, note, time.perf_counter() - start)
+        if drawn:
+            made = Refined(made, stderr=ENOUGH, seconds=share)
         estimate = made(h, key=key)
         estimate.log_z.block_until_ready()
         return Row(name, estimate, estimate.method, time.perf_counter() - start)
@@ -169,20 +178,16 @@ def _seconds(made: Estimator, h: Hamiltonian) -> float:
     return 0.0
 
 
-def moments(h: Hamiltonian, *, max_memory: int) -> tuple[float | None, float | None]:
-    r"""<H> = -d log Z(beta H) / d beta and its variance at beta = 1, by an exact method.
+def moments(h: Hamiltonian, name: str, *, max_memory: int) -> tuple[float, float]:
+    r"""<H> = -d log Z(beta H) / d beta and its variance at beta = 1, by the exact method so called.
 
     Forward derivatives: for one beta they are the cheapest. Estimators that compile themselves see
-    known coefficients and leave their other path out. ``None`` where no exact method applies.
+    known coefficients and leave their other path out.
     """
-    auto = Auto(max_memory=max_memory)
-    try:
-        chosen, _ = auto.choose(h)
-    except PhysdlError:
-        return None, None
+    exact = method(name, max_memory)
 
     def log_z(beta: jax.Array) -> jax.Array:
-        return auto(beta * h).log_z
+        return exact(beta * h).log_z
 
     def slope(beta: jax.Array) -> jax.Array:
         out: jax.Array = jax.jvp(log_z, (beta,), (one,))[1]
@@ -193,6 +198,6 @@ def moments(h: Hamiltonian, *, max_memory: int) -> tuple[float | None, float | N
         return energy, heat
 
     one = jnp.ones((), h.dtype)
-    known = isinstance(chosen, Enumeration | TransferMatrix)
+    known = isinstance(exact, Enumeration | TransferMatrix)
     energy, heat = (both if known else jax.jit(both))(one)
     return -float(energy), float(heat)

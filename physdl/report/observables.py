@@ -5,6 +5,8 @@ r"""Observables from a Markov chain, and those that are functions of their means
 with m the order parameter per site (``sampling.OrderParameter``); errors of functions by jackknife.
 """
 
+import functools
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ __all__ = ["Measured", "derived", "measure"]
 
 N_SWEEPS = 2000
 N_CHAINS = 8
+TIMED = 0.5
 
 
 @dataclass(frozen=True)
@@ -77,27 +80,29 @@ def derived(run: Run, n_sites: int) -> dict[str, Mean]:
         return {}
 
 
-def measure(h: Hamiltonian, *, seconds: float, key: Key[Array, ""]) -> Measured | str:
-    """A run of local moves that ends within about so many seconds, or why there is none."""
+def measure(h: Hamiltonian, *, seconds: float, key: Key[Array, ""]) -> tuple[Measured | str, float]:
+    """A run of local moves that ends within about so many seconds, or why there is none.
+
+    With it the seconds that a sweep of one chain takes, timed anew since the run has compilation in
+    it; 0 where that is too short to tell.
+    """
     if h.n_sites == 0:
-        return "there is no site to move."
+        return "there is no site to move.", 0.0
     tune_key, run_key = jax.random.split(key)
     try:
         kernel = sampling.suitable_kernel(h, key=tune_key)
-        run = sampling.run(
-            kernel,
-            h,
-            key=run_key,
-            n_sweeps=N_SWEEPS,
-            n_chains=N_CHAINS,
-            n_kept=1,
-            max_seconds=max(seconds, 1.0),
+        swept = functools.partial(
+            sampling.run, kernel, h, key=run_key, n_sweeps=N_SWEEPS, n_chains=N_CHAINS, n_kept=1
         )
+        run = swept(max_seconds=max(seconds, 1.0))
+        start = time.monotonic()
+        again = swept(n_warmup=0, max_seconds=TIMED)
     except PhysdlError as error:
-        return str(error)
+        return str(error), 0.0
+    spent = time.monotonic() - start
+    spent = 0.0 if again.finished else spent / (N_CHAINS * max(again.n_sweeps, 1))
     if run.ensemble is None:
-        return "the time ended before the chains were warm: give a larger budget."
-    state = run.ensemble.states.reshape(-1, *h.state_shape)[0]
-    return Measured(
-        type(kernel).__name__, run, derived(run, h.n_sites), np.asarray(state), h.n_sites
-    )
+        return "the time ended before the chains were warm: give a larger budget.", spent
+    state = np.asarray(run.ensemble.states.reshape(-1, *h.state_shape)[0])
+    name = type(kernel).__name__
+    return Measured(name, run, derived(run, h.n_sites), state, h.n_sites), spent

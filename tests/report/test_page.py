@@ -38,7 +38,7 @@ def text():
         ),
         mean_energy=-5.0,
         specific_heat=3.0,
-        measured=report.measure(h, seconds=60.0, key=jax.random.key(2)),
+        measured=report.measure(h, seconds=60.0, key=jax.random.key(2))[0],
         flows={
             "migdal-kadanoff": {"couplings": list(at.names)} | flow_of(at, 3) | fixed_point_of(at)
         },
