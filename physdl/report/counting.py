@@ -183,6 +183,9 @@ def moments(h: Hamiltonian, name: str, *, max_memory: int) -> tuple[float, float
 
     Forward derivatives: for one beta they are the cheapest. Estimators that compile themselves see
     known coefficients and leave their other path out.
+
+    Raises:
+      PhysdlError: the method needs coefficients whose zeros are known.
     """
     exact = method(name, max_memory)
 
