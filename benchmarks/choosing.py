@@ -77,9 +77,13 @@ def counted() -> dict[str, tuple[Hamiltonian, dict[str, Estimator]]]:
             {**DENSE, **SAMPLED},
         ),
         "XY torus 8 x 8, K = 1": (models.xy(lattices.square(8, 8), 1.0), SAMPLED),
+        "phi4 ring of 16, r = -1, u = 1": (
+            models.phi4(lattices.chain(16), r=-1.0, u=1.0),
+            {"Quadrature": estimators.Quadrature(), **SAMPLED},
+        ),
         "phi4 torus 4 x 4, r = -1, u = 1": (
             models.phi4(lattices.square(4, 4), r=-1.0, u=1.0),
-            {"Quadrature": estimators.Quadrature(), **SAMPLED},
+            SAMPLED,
         ),
         "RBM 64 x 16": (machine(), {"LayerSum": estimators.LayerSum(), **SAMPLED}),
     }
