@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from contract_models import MODELS
 
-from physdl import estimators, lattices, models, networks, reference, sampling
+from physdl import estimators, lattices, models, networks, reference, sampling, spaces
 from physdl.errors import SettingError, SpaceError
 from physdl.estimators import Status
+from physdl.hamiltonian import Hamiltonian, Potential, Sites
 
 KEY = jax.random.key(0)
 COLD = models.ising(lattices.square(3, 3), 0.9)
@@ -88,6 +89,23 @@ def test_bounds_hold_over_seeds():
     assert of_means.mean() == pytest.approx(exact - expected, abs=4 * error + expected / 2)
     z = (np.asarray(out.log_z) - exact) / np.asarray(out.stderr)
     assert np.all(np.abs(z) < 4) and abs(z.mean()) < 1
+
+
+def test_forbidden_draws_leave_no_bound_of_single_weights():
+    """Hard squares by independent sites: a draw in ninety is allowed."""
+    lattice = lattices.square(4, 4)
+    exclusion = Potential([[0.0, 0.0], [0.0, np.inf]], lattice.bonds)
+    h = Hamiltonian({"exclusion": exclusion}, space=spaces.BINARY, shape=lattice.shape)
+    independent = Hamiltonian(
+        {"none": Sites(0.0, np.arange(16)[:, None])}, space=spaces.BINARY, shape=lattice.shape
+    )
+    q = networks.made(independent, key=KEY)
+    few, many = (
+        estimators.Autoregressive(q, n_samples=n)(h, key=jax.random.key(1)) for n in (128, 2**17)
+    )
+    exact = math.log(743)
+    assert float(few.lower) == float(many.info["bound"]) == -np.inf
+    assert exact - 0.2 < float(many.lower) < exact
 
 
 def test_the_potts_model_has_its_symmetry_checked():
