@@ -295,11 +295,11 @@ def _networks(study: Study) -> Iterator[str]:
     rows = [
         ("what", trained.note),
         ("log Z by importance sampling", f"{float(e.log_z):.8g} ± {float(e.stderr):.2g}"),
-        ("variational bound, log Z ≥", f"{float(e.lower):.8g}"),
+        ("variational bound of log Z, E[log w]", f"{float(e.info['bound']):.8g}"),
     ]
     exact = study.exact
     if exact is not None and exact.estimate is not None:
-        gap = float(exact.estimate.log_z) - float(e.lower)
+        gap = float(exact.estimate.log_z) - float(e.info["bound"])
         rows.append(("gap of the bound to the exact value, nats", f"{gap:.3g}"))
     yield table(("", ""), rows, numeric=(1,))
 
